@@ -1,0 +1,158 @@
+"""The jobs and their ledger. The PostgreSQL rows are the job; nothing about it lives anywhere else."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from bulk_actions.states import ACTIVE, FINAL, Status
+from crm.models.base import Dated, Keyed, plain_reference
+
+
+class Kind(models.TextChoices):
+    DELETE = "delete"
+    EDIT = "edit"
+
+
+class BulkAction(Keyed, Dated):
+    """One piece of bulk work.
+
+    `params` is what the kind needs, resolved at the POST: ids as canonical uuids, values in stored form.
+    `s_query` is what the caller sent; `resolved_query` is what it meant at that moment (views inlined, current user, zone
+    and `now` fixed), and the only thing that loading reads. The `n_*` result columns are written once, when the job ends;
+    until then the counts are sums over `Batch` (see `bulk_actions.progress`).
+    """
+
+    organization = models.ForeignKey("crm.Organization", models.CASCADE, related_name="+", db_index=False)
+    kind = models.TextField(choices=Kind.choices)
+    created_by = models.ForeignKey("crm.User", models.PROTECT, related_name="+", db_index=False)
+    updated_by = models.ForeignKey("crm.User", models.PROTECT, related_name="+", db_index=False, null=True)
+    params = models.JSONField(default=dict)
+    s_query = models.JSONField(null=True)
+    resolved_query = models.JSONField()
+    sort = models.JSONField(default=list)
+    results_limit = models.PositiveBigIntegerField(null=True)
+    send_done_email = models.BooleanField(default=True)
+    leads_per_minute = models.PositiveIntegerField(null=True, help_text="Ceiling; empty means none.")
+
+    status = models.TextField(choices=Status.choices, default=Status.CREATED)
+    date_started = models.DateTimeField(null=True)
+    date_finished = models.DateTimeField(null=True)
+    date_paused = models.DateTimeField(null=True)
+    error_code = models.TextField(null=True)
+    error_message = models.TextField(null=True)
+    unfinished_starts = models.IntegerField(
+        default=0, help_text="Slices begun and not ended, since a batch was last done. Many of them: a batch kills workers."
+    )
+
+    n_leads = models.BigIntegerField(null=True)
+    n_objects = models.BigIntegerField(null=True)
+    n_succeeded = models.BigIntegerField(null=True)
+    n_unchanged = models.BigIntegerField(null=True)
+    n_skipped = models.BigIntegerField(null=True)
+    n_failed = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["organization", "kind", "-id"], name="bulk_action_list"),
+            models.Index(fields=["status", "id"], name="bulk_action_live", condition=~Q(status__in=sorted(FINAL))),
+            models.Index(
+                fields=["organization", "id"], name="bulk_action_running", condition=Q(status__in=sorted(ACTIVE))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class Batch(models.Model):
+    """A piece of a job's frozen target list, and what became of it: the ledger.
+
+    Pending until `date_done` is set. `changed_ids` are the leads that were changed and `before` (a JSON list in the same
+    order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and failed
+    leads have a `LeadOutcome`; all others of `lead_ids` are unchanged.
+    `n_succeeded + n_unchanged + n_skipped + n_failed == n_leads` once done; all four are 0 before.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    action = plain_reference("bulk_actions.BulkAction")
+    lead_ids = ArrayField(models.UUIDField())
+    n_leads = models.IntegerField()
+    suspect = models.BooleanField(default=False, help_text="Tried alone; committed before the try (see runner.isolate).")
+    changed_ids = ArrayField(models.UUIDField(), null=True)
+    before = models.JSONField(null=True)
+    n_succeeded = models.IntegerField(default=0)
+    n_unchanged = models.IntegerField(default=0)
+    n_skipped = models.IntegerField(default=0)
+    n_failed = models.IntegerField(default=0)
+    date_done = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["action", "id"], name="batch_pending", condition=Q(date_done__isnull=True)),
+            # Sums over a job, and its latest pace, without reading the arrays.
+            models.Index(
+                fields=["action", "date_done"],
+                include=["n_leads", "n_succeeded", "n_unchanged", "n_skipped", "n_failed"],
+                name="batch_progress",
+            ),
+        ]
+
+
+class Outcome(models.TextChoices):
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class LeadOutcome(models.Model):
+    """A lead that did not go well, and why. Leads that did have no row."""
+
+    id = models.BigAutoField(primary_key=True)
+    action = plain_reference("bulk_actions.BulkAction")
+    batch = plain_reference("bulk_actions.Batch")
+    lead = plain_reference("crm.Lead")
+    outcome = models.TextField(choices=Outcome.choices)
+    code = models.TextField()
+    message = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["action", "outcome", "id"], name="lead_outcome_list")]
+
+
+class Transition(models.Model):
+    """One move of a job from one status to another: who, and why."""
+
+    id = models.BigAutoField(primary_key=True)
+    action = models.ForeignKey(BulkAction, models.CASCADE, related_name="transitions")
+    old_status = models.TextField(null=True, choices=Status.choices)
+    new_status = models.TextField(choices=Status.choices)
+    by = plain_reference("crm.User", null=True)
+    reason = models.TextField(default="", blank=True)
+    date_created = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["id"]
+
+
+class _OfKind(models.Manager["BulkAction"]):
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def get_queryset(self) -> models.QuerySet["BulkAction"]:
+        return super().get_queryset().filter(kind=self._kind)
+
+
+class BulkDelete(BulkAction):
+    objects = _OfKind(Kind.DELETE)
+
+    class Meta:
+        proxy = True
+
+
+class BulkEdit(BulkAction):
+    objects = _OfKind(Kind.EDIT)
+
+    class Meta:
+        proxy = True

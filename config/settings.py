@@ -1,0 +1,210 @@
+"""All settings. The environment is read here and nowhere else (the embedded parts' places: `config.home`)."""
+
+import os
+from urllib.parse import urlsplit
+
+import environ
+
+from config.home import Home
+from config.logs import logging_settings
+
+env = environ.Env()
+HOME = Home.from_environment()
+ROLE = env.str("DROVER_ROLE", default="command")  # web, worker, mail, control, beat, command: names connections and logs
+
+DEBUG = False
+SECRET_KEY = env.str("SECRET_KEY", default="") or HOME.secret("secret_key")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or [HOME.secret("encryption_key")]  # the first one encrypts
+PORT = env.int("PORT", default=8000)
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")  # base of every link we mail
+SERVED_BY_TLS = urlsplit(PUBLIC_URL).scheme == "https"
+
+# Clients address us by whatever name their network has for us; no answer is built from the Host header.
+ALLOWED_HOSTS = ["*"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SERVED_BY_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_BY_TLS else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if SERVED_BY_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SERVED_BY_TLS
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "crm",
+    "search",
+    "bulk_actions",
+    "config",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.RequestId",
+    "config.middleware.TidyPath",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False  # both forms are served; a redirect would lose the body of a POST
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_USER_MODEL = "crm.User"
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = HOME.path / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True  # a source checkout serves the admin without a collectstatic
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # bytes of a JSON body; more is a 400 in the dialect's shape
+
+# --- database -------------------------------------------------------------------------------------------------------
+WORKER_IDLE_IN_TRANSACTION_SECONDS = 8  # a worker frozen or cut off for longer loses its transaction, so its batches
+WORKER_TRANSACTION_SECONDS = 30  # no batch takes this long; loading lifts the limit for itself
+MAIL_IDLE_IN_TRANSACTION_SECONDS = 20  # longer than SMTP_TIMEOUT_SECONDS, or a slow server would cost us the evidence
+SMTP_TIMEOUT_SECONDS = 10
+
+_session = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+if ROLE == "worker":
+    _session["idle_in_transaction_session_timeout"] = f"{WORKER_IDLE_IN_TRANSACTION_SECONDS}s"
+    _session["transaction_timeout"] = f"{WORKER_TRANSACTION_SECONDS}s"
+elif ROLE == "mail":
+    _session["idle_in_transaction_session_timeout"] = f"{MAIL_IDLE_IN_TRANSACTION_SECONDS}s"
+elif ROLE in ("web", "control"):
+    _session["idle_in_transaction_session_timeout"] = "30s"
+DATABASES = {
+    "default": {
+        **env.db_url_config(env.str("DATABASE_URL", default="") or HOME.database_url()),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 60 if ROLE == "web" else 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "application_name": f"drover-{ROLE}",
+            "connect_timeout": 5,
+            "options": " ".join(f"-c {name}={value}" for name, value in _session.items()),
+        },
+    }
+}
+
+# --- Redis: doorbells and rate counters; it may be wiped at any time --------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL or HOME.redis_url(1),
+        "KEY_PREFIX": "drover",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+CELERY_BROKER_URL = REDIS_URL or HOME.broker_url()
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 1800,  # seconds; longer than any task may live
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "socket_connect_timeout": 2,
+    "max_retries": 1,  # a publish from a request gives up at once: the sweeper rings later
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # a killed child's doorbell rings again; unfinished_starts ends loops
+CELERY_TASK_TIME_LIMIT = 720  # seconds; loading alone may take 600
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20.0
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_TASK_DEFAULT_QUEUE = "bulk"
+CELERY_TASK_ROUTES = {
+    "bulk_actions.tasks.run": {"queue": "bulk"},
+    "bulk_actions.tasks.sweep": {"queue": "control"},
+    "crm.tasks.deliver_mail": {"queue": "mail"},
+    "crm.tasks.sweep_mail": {"queue": "control"},
+}
+SWEEP_SECONDS = 2
+CELERY_BEAT_SCHEDULE = {
+    "sweep-bulk-actions": {
+        "task": "bulk_actions.tasks.sweep",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
+    },
+    "sweep-mail": {"task": "crm.tasks.sweep_mail", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
+}
+
+# --- mail -------------------------------------------------------------------------------------------------------------
+EMAIL_URL = env.str("EMAIL_URL", default="")  # smtp:// or smtp+tls:// or smtp+ssl://; empty: the sink of this home
+MAIL_CHUNK = 10  # mails in hand at once: what a killed delivery worker leaves `unknown` at most
+MAIL_CHUNK_SECONDS = 0.2
+NOTICE_SENDER = env.str("NOTICE_SENDER", default="Drover <drover@localhost.localdomain>")
+
+# --- bulk actions -----------------------------------------------------------------------------------------------------
+BULK_SLICE_SECONDS = 5  # then other jobs get their turn
+BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT = 2
+BULK_STORED_BATCH = 1000  # leads in one stored batch
+BULK_BATCH_TARGET_SECONDS = 0.2  # one transaction; a pause waits for at most about this
+BULK_MAX_BATCHES_PER_TRANSACTION = 10
+BULK_WORKERS_PER_JOB = 8  # at most so many workers on one job at once
+BULK_MAX_RUNNING_PER_ORGANIZATION = 3
+BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's gate are ended
+BULK_RESUME_DAYS = 7
+LEAD_PURGE_DAYS = 30
+SEARCH_STATEMENT_TIMEOUT_SECONDS = 10
+LOADING_STATEMENT_TIMEOUT_SECONDS = 600
+
+# --- API --------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crm.api.close.conventions.CloseAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_FILTER_BACKENDS": [],
+}
+API_REQUESTS_PER_SECOND = env.int("API_REQUESTS_PER_SECOND", default=100)  # per key and endpoint group; threefold per organization
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Drover",
+    "DESCRIPTION": "Bulk work over CRM leads as durable jobs.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+UNFOLD = {"SITE_TITLE": "Drover", "SITE_HEADER": "Drover", "SITE_URL": "/api/docs/"}
+LOGGING = logging_settings(json=not os.isatty(2))

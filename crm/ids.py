@@ -1,0 +1,41 @@
+"""One UUIDv7 key, three spellings: Close (prefix + 22 base-62 characters), BlueAI (prefix + 32 hex), gomega (plain uuid)."""
+
+from uuid import UUID
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_VALUE = {character: value for value, character in enumerate(_ALPHABET)}
+_LENGTH = 22  # 62**22 > 2**128
+
+
+def base62(key: UUID) -> str:
+    """The 22 characters that stand for `key`; their order (by code point) is the order of the keys."""
+    number, characters = key.int, []
+    for _ in range(_LENGTH):
+        number, remainder = divmod(number, 62)
+        characters.append(_ALPHABET[remainder])
+    return "".join(reversed(characters))
+
+
+def from_base62(text: str) -> UUID | None:
+    """The key that `text` stands for, or None where it stands for none."""
+    if len(text) != _LENGTH:
+        return None
+    number = 0
+    for character in text:
+        value = _VALUE.get(character)
+        if value is None:
+            return None
+        number = number * 62 + value
+    return UUID(int=number) if number < 1 << 128 else None
+
+
+def close_id(prefix: str, key: UUID) -> str:
+    """`lead_01h…`: the spelling of close-api.md 1.9."""
+    return f"{prefix}_{base62(key)}"
+
+
+def parse_close_id(prefix: str, text: object) -> UUID | None:
+    """The key behind a Close id of that kind, or None: an id of another form is an unknown id, never an error."""
+    if not isinstance(text, str) or not text.startswith(prefix + "_"):
+        return None
+    return from_base62(text[len(prefix) + 1 :])

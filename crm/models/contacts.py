@@ -1,0 +1,63 @@
+"""People, and how to reach them."""
+
+from django.db import models
+
+from crm.models.base import Dated, Keyed, plain_reference
+from crm.models.leads import Lead
+from crm.models.organizations import Organization
+
+
+class Contact(Keyed, Dated):
+    """A person, usually of a lead; some dialects know people without one.
+
+    `name` is what a person typed; `first_name` and `last_name` are kept only where a dialect gives them, and a write of
+    `name` clears both.
+    """
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="contacts", null=True, blank=True, db_index=False)
+    name = models.TextField(null=True, blank=True)
+    first_name = models.TextField(null=True, blank=True)
+    last_name = models.TextField(null=True, blank=True)
+    title = models.TextField(null=True, blank=True)
+    position = models.IntegerField(default=0, help_text="Order among the contacts of the lead.")
+    custom = models.JSONField(default=dict, blank=True)
+    created_by = plain_reference("crm.User", null=True, blank=True)
+    updated_by = plain_reference("crm.User", null=True, blank=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+        indexes = [
+            models.Index(fields=["lead", "position", "id"], name="contact_lead_position"),
+            models.Index(fields=["organization", "date_created", "id"], name="contact_organization_created"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.pk)
+
+
+class ContactDetail(Keyed):
+    """One way to reach a contact. `position` keeps the order given."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
+    position = models.SmallIntegerField(default=0)
+    type = models.TextField(default="office")
+
+    class Meta:
+        abstract = True
+        ordering = ["position", "id"]
+
+
+class ContactEmail(ContactDetail):
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="emails")
+    email = models.TextField()
+
+
+class ContactPhone(ContactDetail):
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="phones")
+    phone = models.TextField(help_text="International form (E.164) where the number could be read, else as typed.")
+
+
+class ContactUrl(ContactDetail):
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="urls")
+    url = models.TextField()
