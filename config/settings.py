@@ -107,13 +107,15 @@ elif ROLE == "mail":
     _session["idle_in_transaction_session_timeout"] = f"{MAIL_IDLE_IN_TRANSACTION_SECONDS}s"
 elif ROLE in ("web", "control"):
     _session["idle_in_transaction_session_timeout"] = "30s"
+_database = env.db_url_config(env.str("DATABASE_URL", default="") or HOME.database_url())
 DATABASES = {
     "default": {
-        **env.db_url_config(env.str("DATABASE_URL", default="") or HOME.database_url()),
+        **_database,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 60 if ROLE == "web" else 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            **_database.get("OPTIONS", {}),
             "application_name": f"drover-{ROLE}",
             "connect_timeout": 5,
             "options": " ".join(f"-c {name}={value}" for name, value in _session.items()),
