@@ -114,6 +114,7 @@ DATABASES = {
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 60 if ROLE == "web" else 0,
         "CONN_HEALTH_CHECKS": True,
+        "TEST": {"NAME": env.str("DROVER_TEST_DATABASE", default="test_drover")},
         "OPTIONS": {
             **_database.get("OPTIONS", {}),
             "application_name": f"drover-{ROLE}",

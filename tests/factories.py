@@ -1,0 +1,69 @@
+"""The smallest valid objects, made in the database."""
+
+import factory
+from factory.django import DjangoModelFactory
+
+from crm.models import Contact, CustomField, Lead, LeadStatus, Membership, Organization, Role, User
+
+
+class OrganizationFactory(DjangoModelFactory[Organization]):
+    class Meta:
+        model = Organization
+
+    name = factory.Sequence(lambda n: f"Oakvale {n}")
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    email = factory.Sequence(lambda n: f"jo{n}@oakvale.example")
+    first_name = "Jo"
+    last_name = "Field"
+
+
+class MembershipFactory(DjangoModelFactory[Membership]):
+    class Meta:
+        model = Membership
+
+    organization = factory.SubFactory(OrganizationFactory)
+    user = factory.SubFactory(UserFactory)
+    role = Role.ADMIN
+
+
+class LeadStatusFactory(DjangoModelFactory[LeadStatus]):
+    class Meta:
+        model = LeadStatus
+
+    organization = factory.SubFactory(OrganizationFactory)
+    label = factory.Sequence(lambda n: f"Status {n}")
+    slug = factory.Sequence(lambda n: f"status_{n}")
+
+
+class LeadFactory(DjangoModelFactory[Lead]):
+    class Meta:
+        model = Lead
+
+    organization = factory.SubFactory(OrganizationFactory)
+    status = factory.SubFactory(LeadStatusFactory, organization=factory.SelfAttribute("..organization"))
+    name = factory.Sequence(lambda n: f"Lead {n}")
+
+
+class ContactFactory(DjangoModelFactory[Contact]):
+    class Meta:
+        model = Contact
+
+    lead = factory.SubFactory(LeadFactory)
+    organization = factory.SelfAttribute("lead.organization")
+    name = "Ida Moss"
+
+
+class CustomFieldFactory(DjangoModelFactory[CustomField]):
+    class Meta:
+        model = CustomField
+
+    organization = factory.SubFactory(OrganizationFactory)
+    object_type = "lead"
+    name = factory.Sequence(lambda n: f"Field {n}")
+    slug = factory.Sequence(lambda n: f"field_{n}")
+    type = "text"
