@@ -1,0 +1,23 @@
+"""Celery's way in. Nothing is decided here."""
+
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_ready
+
+from bulk_actions import runner, sweeper
+
+
+@shared_task(name="bulk_actions.tasks.run")
+def run(action_id: str, number: int = 0) -> None:
+    runner.run_slice(UUID(action_id), number)
+
+
+@shared_task(name="bulk_actions.tasks.sweep")
+def sweep() -> None:
+    sweeper.sweep()
+
+
+@worker_ready.connect
+def sweep_at_start(**_: object) -> None:
+    sweep.apply_async(expires=10, retry=False)

@@ -32,7 +32,7 @@ class Home:
     def run(self) -> Path:
         """Folder of the sockets: short, and the same for every process of this user and this home."""
         digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"drover-{os.getuid()}-{digest}"
+        return Path("/tmp") / f"drover-{os.getuid()}-{digest}"
 
     @property
     def postgres_socket_folder(self) -> Path:

@@ -3,26 +3,29 @@
 import os
 from urllib.parse import urlsplit
 
-import environ
-
+from config import values
 from config.home import Home
 from config.logs import logging_settings
+from config.values import env
 
-env = environ.Env()
 HOME = Home.from_environment()
-ROLE = env.str("DROVER_ROLE", default="command")  # web, worker, mail, control, beat, command: names connections and logs
+# web, worker, mail, control, beat, command: names connections and logs
+ROLE = env.str("DROVER_ROLE", default="command")
 
 DEBUG = False
-SECRET_KEY = env.str("SECRET_KEY", default="") or HOME.secret("secret_key")
+SECRET_KEY = values.secret_key(env.str("SECRET_KEY", default="") or HOME.secret("secret_key"))
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or [HOME.secret("encryption_key")]  # the first one encrypts
-PORT = env.int("PORT", default=8000)
-PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")  # base of every link we mail
-SERVED_BY_TLS = urlsplit(PUBLIC_URL).scheme == "https"
+ENCRYPTION_KEYS = values.encryption_keys(env.list("ENCRYPTION_KEYS", default=[]) or [HOME.secret("encryption_key")])
+PORT = values.whole_number("PORT", default=8000, lowest=1, highest=65535)
+DEMO_LEADS = values.whole_number("DEMO_LEADS", default=20_000, lowest=100, highest=10_000_000)
+# Base of mailed links
+PUBLIC_URL = values.public_address(env.str("PUBLIC_URL", default="") or f"http://127.0.0.1:{PORT}")
+_public = urlsplit(PUBLIC_URL)
+SERVED_BY_TLS = _public.scheme == "https"
 
 # Clients address us by whatever name their network has for us; no answer is built from the Host header.
 ALLOWED_HOSTS = ["*"]
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SERVED_BY_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_BY_TLS else None
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
@@ -107,7 +110,8 @@ elif ROLE == "mail":
     _session["idle_in_transaction_session_timeout"] = f"{MAIL_IDLE_IN_TRANSACTION_SECONDS}s"
 elif ROLE in ("web", "control"):
     _session["idle_in_transaction_session_timeout"] = "30s"
-_database = env.db_url_config(env.str("DATABASE_URL", default="") or HOME.database_url())
+DATABASE_URL = env.str("DATABASE_URL", default="")  # empty: the embedded PostgreSQL of this home
+_database = values.database(DATABASE_URL or HOME.database_url())
 DATABASES = {
     "default": {
         **_database,
@@ -125,16 +129,19 @@ DATABASES = {
 }
 
 # --- Redis: doorbells and rate counters; it may be wiped at any time --------------------------------------------------
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="")  # empty: the embedded Redis of this home
+_cache_address, _broker_address = (
+    values.redis_addresses(REDIS_URL) if REDIS_URL else (HOME.redis_url(1), HOME.broker_url())
+)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL or HOME.redis_url(1),
+        "LOCATION": _cache_address,
         "KEY_PREFIX": "drover",
         "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
     }
 }
-CELERY_BROKER_URL = REDIS_URL or HOME.broker_url()
+CELERY_BROKER_URL = _broker_address
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 1800,  # seconds; longer than any task may live
     "unacked_restore_interval": 10,
@@ -173,19 +180,24 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # --- mail -------------------------------------------------------------------------------------------------------------
-EMAIL_URL = env.str("EMAIL_URL", default="")  # smtp:// or smtp+tls:// or smtp+ssl://; empty: the sink of this home
+# smtp:// or smtp+tls:// or smtp+ssl://; empty: the sink of this home
+EMAIL_URL = values.smtp_address(env.str("EMAIL_URL", default=""))
 MAIL_CHUNK = 10  # mails in hand at once: what a killed delivery worker leaves `unknown` at most
 MAIL_CHUNK_SECONDS = 0.2
 NOTICE_SENDER = env.str("NOTICE_SENDER", default="Drover <drover@localhost.localdomain>")
 
 # --- bulk actions -----------------------------------------------------------------------------------------------------
+WORKER_STOP_GRACE_SECONDS = 30  # a stopping worker may finish its slice; then it is killed
 BULK_SLICE_SECONDS = 5  # then other jobs get their turn
 BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT = 2
 BULK_STORED_BATCH = 1000  # leads in one stored batch
 BULK_BATCH_TARGET_SECONDS = 0.2  # one transaction; a pause waits for at most about this
 BULK_MAX_BATCHES_PER_TRANSACTION = 10
-BULK_WORKERS_PER_JOB = 8  # at most so many workers on one job at once
+# Bulk workers of all hosts together; one job uses at most so many at once
+BULK_WORKERS = values.whole_number("WORKERS", default=2, lowest=1, highest=64)
 BULK_MAX_RUNNING_PER_ORGANIZATION = 3
+BULK_DOORBELL_SECONDS = 30  # a doorbell older than this is dropped; the sweeper rings anew
+BULK_CRASH_GRACE_SECONDS = 2  # an isolated batch tried longer ago, and held by nobody, has killed its worker
 BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's gate are ended
 BULK_RESUME_DAYS = 7
 LEAD_PURGE_DAYS = 30
@@ -199,7 +211,8 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_FILTER_BACKENDS": [],
 }
-API_REQUESTS_PER_SECOND = env.int("API_REQUESTS_PER_SECOND", default=100)  # per key and endpoint group; threefold per organization
+# Per key and endpoint group; threefold per organization
+API_REQUESTS_PER_SECOND = values.whole_number("API_REQUESTS_PER_SECOND", default=100, lowest=1, highest=1_000_000)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Drover",
     "DESCRIPTION": "Bulk work over CRM leads as durable jobs.",
@@ -209,5 +222,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
-UNFOLD = {"SITE_TITLE": "Drover", "SITE_HEADER": "Drover", "SITE_URL": "/api/docs/"}
+UNFOLD = {
+    "SITE_TITLE": "Drover",
+    "SITE_HEADER": "Drover",
+    "SITE_URL": "/api/docs/",
+    "DASHBOARD_CALLBACK": "bulk_actions.admin.dashboard.add_engine_state",
+}
 LOGGING = logging_settings(json=not os.isatty(2))

@@ -1,0 +1,40 @@
+"""What a kind of bulk action is to the engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bulk_actions.models import BulkAction, Kind
+from crm.models import Permission
+
+
+@dataclass(frozen=True)
+class Change:
+    """One set-based statement that changes leads, and what it leaves behind.
+
+    `update` is an `UPDATE crm_lead AS lead ...` with the placeholder `{these}` where the condition that selects the leads
+    goes, and a RETURNING list of `lead.id AS lead_id, ... AS before` (`before`: jsonb of what the lead held, by `old.…`, so
+    that a concurrent edit cannot make it stale). It touches only leads that it really changes. `also` are further CTEs that
+    read `changed` (lead_id, before).
+    """
+
+    update: str
+    parameters: Mapping[str, object]
+    also: Mapping[str, str] = field(default_factory=dict)
+    keeps_before: bool = True
+
+
+class Action(Protocol):
+    """One kind. What it means for a batch of leads stands in one file of this package."""
+
+    kind: Kind
+    permission: Permission
+
+    def change(self, action: BulkAction) -> Change:
+        """The change for any batch of this job, inside the batch's transaction.
+
+        May lock what the change refers to. Raises JobImpossible when that is gone.
+        """
+
+    def describe(self, action: BulkAction) -> str:
+        """What the job does, as the done mail and the admin say it: "Set the status to Won"."""

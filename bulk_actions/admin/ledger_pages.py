@@ -1,0 +1,83 @@
+"""The ledger of a job, page by page: leads that did not go well, and batches.
+
+The pages go by id, so that page 10,000 costs what page 1 does.
+"""
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from bulk_actions.admin.figures import number
+from bulk_actions.models import Batch, BulkAction, LeadOutcome
+from crm.ids import close_id
+from crm.models import Lead
+
+ROWS_PER_PAGE = 100
+
+
+def exceptions_page(request: HttpRequest, job: BulkAction, outcome: str) -> dict[str, object]:
+    """Leads with that outcome, oldest first, each with its link, and why."""
+    rows, links = _page(request, LeadOutcome.objects.filter(action=job.pk, outcome=outcome))
+    leads = Lead.all_objects.only("name").in_bulk([row.lead_id for row in rows])
+    return {
+        **links,
+        "headers": ["Lead", "Id", "Why", "Code"],
+        "rows": [
+            [_lead_link(leads.get(row.lead_id)), close_id("lead", row.lead_id), row.message, row.code] for row in rows
+        ],
+        "nothing": f"No lead was {outcome}.",
+    }
+
+
+def batches_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
+    """Batches in the order they were made, with what became of their leads."""
+    columns = ("n_leads", "n_succeeded", "n_unchanged", "n_skipped", "n_failed", "date_done")
+    rows, links = _page(request, Batch.objects.filter(action=job.pk).only(*columns))
+    return {
+        **links,
+        "headers": ["Batch", "Leads", "Succeeded", "Unchanged", "Skipped", "Failed", "Done"],
+        "rows": [
+            [
+                row.pk,
+                number(row.n_leads),
+                number(row.n_succeeded),
+                number(row.n_unchanged),
+                number(row.n_skipped),
+                number(row.n_failed),
+                f"{row.date_done:%Y-%m-%d %H:%M:%S} UTC" if row.date_done else "pending",
+            ]
+            for row in rows
+        ],
+        "nothing": "No batch yet: the leads have not been looked up.",
+    }
+
+
+def _page(request: HttpRequest, queryset: QuerySet[Model]) -> tuple[list[Model], dict[str, str | None]]:
+    """The rows after `?after=` or before `?before=` (ids; anything else counts as absent), and the links to go on."""
+    after, before = (_id(request.GET.get(name)) for name in ("after", "before"))
+    if before is not None:
+        found = list(queryset.filter(pk__lt=before).order_by("-pk")[: ROWS_PER_PAGE + 1])
+        more_before, more_after = len(found) > ROWS_PER_PAGE, True
+        rows = found[:ROWS_PER_PAGE][::-1]
+    else:
+        found = list(queryset.filter(pk__gt=after or 0).order_by("pk")[: ROWS_PER_PAGE + 1])
+        more_before, more_after = after is not None, len(found) > ROWS_PER_PAGE
+        rows = found[:ROWS_PER_PAGE]
+    return rows, {
+        "previous_link": f"?before={rows[0].pk}" if rows and more_before else None,
+        "next_link": f"?after={rows[-1].pk}" if rows and more_after else None,
+        "first_link": "?" if more_before else None,
+    }
+
+
+def _id(text: str | None) -> int | None:
+    """A number that fits a bigint, or None."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _lead_link(lead: Lead | None) -> str:
+    if lead is None:
+        return "(purged)"
+    address = reverse("admin:crm_lead_change", args=[lead.pk])
+    return format_html('<a class="job-link" href="{}">{}</a>', address, lead.name or "(no name)")

@@ -1,0 +1,138 @@
+"""How Close spells a bulk action (close-api.md 2.3), with keys of ours that a strict client never notices."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from rest_framework import serializers
+
+from bulk_actions.api.edits import show_edit
+from bulk_actions.models import BulkAction, Kind
+from bulk_actions.progress import Progress, progress_of
+from crm.api.close.conventions import close_datetime
+from crm.api.close.openapi import Answer, any_value, strings
+from crm.ids import close_id
+from crm.models import CustomField
+
+PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit"}
+
+
+def show_actions(actions: Sequence[BulkAction]) -> list[dict[str, object]]:
+    """The answers for a page of jobs, in a fixed number of queries."""
+    progress = progress_of(actions)
+    fields = {action.params.get("field_id") for action in actions} - {None}
+    names = {str(pk): name for pk, name in CustomField.objects.filter(pk__in=fields).values_list("pk", "name")}
+    return [_show(action, progress[action.pk], names) for action in actions]
+
+
+def _show(action: BulkAction, progress: Progress, field_names: Mapping[str, str]) -> dict[str, object]:
+    own = {"bulk_object_type": "lead"} if action.kind == Kind.DELETE else show_edit(action.params, field_names)
+    return {
+        "id": close_id(PREFIX[Kind(action.kind)], action.pk),
+        "organization_id": close_id("orga", action.organization_id),
+        "created_by": close_id("user", action.created_by_id),
+        "updated_by": _user(action.updated_by_id),
+        "date_created": close_datetime(action.date_created),
+        "date_updated": close_datetime(action.date_updated),
+        "query": None,
+        "s_query": action.s_query,
+        "results_limit": action.results_limit,
+        "sort": action.sort,
+        "send_done_email": action.send_done_email,
+        "status": action.status,
+        "n_leads": action.n_leads,
+        "n_leads_processed": progress.n_processed,
+        "n_objects": action.n_objects,
+        "n_objects_processed": progress.n_processed,
+        **own,
+        "n_succeeded": progress.n_succeeded,
+        "n_unchanged": progress.n_unchanged,
+        "n_skipped": progress.n_skipped,
+        "n_failed": progress.n_failed,
+        "leads_per_minute": action.leads_per_minute,
+        "leads_per_second": progress.leads_per_second,
+        "eta_seconds": progress.eta_seconds,
+        "error_code": action.error_code,
+        "error_message": action.error_message,
+        "date_started": _moment(action.date_started),
+        "date_finished": _moment(action.date_finished),
+    }
+
+
+def _user(key: UUID | None) -> str | None:
+    return close_id("user", key) if key else None
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return close_datetime(moment) if moment else None
+
+
+class BulkActionAnswer(Answer):
+    id = serializers.CharField()
+    organization_id = serializers.CharField()
+    created_by = serializers.CharField(allow_null=True)
+    updated_by = serializers.CharField(allow_null=True)
+    date_created = serializers.DateTimeField()
+    date_updated = serializers.DateTimeField()
+    query = serializers.CharField(allow_null=True)
+    s_query = any_value(allow_null=True)
+    results_limit = serializers.IntegerField(allow_null=True)
+    sort = serializers.ListField(child=serializers.DictField())
+    send_done_email = serializers.BooleanField()
+    status = serializers.CharField()
+    n_leads = serializers.IntegerField(allow_null=True)
+    n_leads_processed = serializers.IntegerField()
+    n_objects = serializers.IntegerField(allow_null=True)
+    n_objects_processed = serializers.IntegerField()
+    n_succeeded = serializers.IntegerField()
+    n_unchanged = serializers.IntegerField()
+    n_skipped = serializers.IntegerField()
+    n_failed = serializers.IntegerField()
+    leads_per_minute = serializers.IntegerField(allow_null=True)
+    leads_per_second = serializers.FloatField(allow_null=True)
+    eta_seconds = serializers.FloatField(allow_null=True)
+    error_code = serializers.CharField(allow_null=True)
+    error_message = serializers.CharField(allow_null=True)
+    date_started = serializers.DateTimeField(allow_null=True)
+    date_finished = serializers.DateTimeField(allow_null=True)
+
+
+class BulkDeleteAnswer(BulkActionAnswer):
+    bulk_object_type = serializers.CharField()
+
+
+class BulkEditAnswer(BulkActionAnswer):
+    type = serializers.CharField()
+    lead_status_id = serializers.CharField(allow_null=True)
+    custom_field_id = serializers.CharField(allow_null=True)
+    custom_field_name = serializers.CharField(allow_null=True)
+    custom_field_value = serializers.CharField(allow_null=True)
+    custom_field_values = strings(allow_null=True)
+    custom_field_operation = serializers.CharField(allow_null=True)
+
+
+class BulkActionBody(serializers.Serializer):
+    s_query = any_value(required=False, help_text="A query node, bare or wrapped as in a Smart View.")
+    lead_ids = strings(required=False, allow_null=True, help_text="Up to 100,000 lead ids, instead of s_query.")
+    results_limit = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    sort = any_value(required=False)
+    send_done_email = serializers.BooleanField(required=False, allow_null=True)
+    leads_per_minute = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+
+
+class BulkDeleteBody(BulkActionBody):
+    bulk_object_type = serializers.CharField(required=False, allow_null=True)
+
+
+class BulkEditBody(BulkActionBody):
+    type = serializers.CharField()
+    lead_status_id = serializers.CharField(required=False, allow_null=True)
+    custom_field_id = serializers.CharField(required=False, allow_null=True)
+    custom_field_name = serializers.CharField(required=False, allow_null=True)
+    custom_field_value = any_value(required=False)
+    custom_field_values = any_value(required=False)
+    custom_field_operation = serializers.CharField(required=False, allow_null=True)
+
+
+class StatusBody(serializers.Serializer):
+    status = serializers.CharField(help_text="`paused` or `resuming`.")

@@ -1,0 +1,190 @@
+"""`/bulk_action/<kind>/` (close-api.md section 2)."""
+
+from typing import ClassVar
+
+import django_filters
+from django.db.models import QuerySet
+from django.urls import path
+from rest_framework.response import Response
+
+from bulk_actions.actions import ACTIONS
+from bulk_actions.api.answers import (
+    PREFIX,
+    BulkDeleteAnswer,
+    BulkDeleteBody,
+    BulkEditAnswer,
+    BulkEditBody,
+    StatusBody,
+    show_actions,
+)
+from bulk_actions.api.orders import order_of
+from bulk_actions.models import BulkAction, Kind
+from bulk_actions.services import cancel, create_bulk_action, pause, resume
+from bulk_actions.states import Status
+from crm.api.close.conventions import CloseRequest, CloseView, paginate, pick_fields
+from crm.api.close.openapi import FIELDS, PAGING, describe, page, query_text
+from crm.errors import FieldErrors, NotFound
+from crm.ids import parse_close_id
+
+_VERBS = {Status.PAUSED: pause, Status.RESUMING: resume}
+
+
+class UserFilter(django_filters.Filter):
+    """`user_…`: an id of another form is an unknown user, and nobody's jobs."""
+
+    def filter(self, queryset: QuerySet[BulkAction], value: str | None) -> QuerySet[BulkAction]:
+        if not value:
+            return queryset
+        key = parse_close_id("user", value)
+        return queryset.filter(created_by=key) if key else queryset.none()
+
+
+class _Statuses(django_filters.BaseInFilter, django_filters.ChoiceFilter):
+    """`created,done`"""
+
+
+class BulkActionFilter(django_filters.FilterSet):
+    status = django_filters.ChoiceFilter(choices=Status.choices)
+    status__in = _Statuses(field_name="status", choices=Status.choices)
+    created_by = UserFilter()
+    date_created__gte = django_filters.IsoDateTimeFilter(field_name="date_created", lookup_expr="gte")
+    date_created__lte = django_filters.IsoDateTimeFilter(field_name="date_created", lookup_expr="lte")
+
+    class Meta:
+        model = BulkAction
+        fields: ClassVar = []
+
+
+_FILTERS = [
+    query_text("status", "Only jobs with this status."),
+    query_text("status__in", "Only jobs with one of these statuses, separated by commas."),
+    query_text("created_by", "Only jobs of this user."),
+    query_text("date_created__gte", "Only jobs made at or after this moment (ISO 8601)."),
+    query_text("date_created__lte", "Only jobs made at or before this moment (ISO 8601)."),
+]
+
+
+class _BulkActionView(CloseView):
+    kind: Kind
+
+    def initial(self, request: CloseRequest, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method != "GET":
+            self.require(ACTIONS[self.kind].permission)
+
+    def actions(self) -> QuerySet[BulkAction]:
+        return BulkAction.objects.filter(organization=self.request.caller.organization, kind=self.kind)
+
+    def action_of(self, id: str) -> BulkAction:
+        action = self.actions().filter(pk=parse_close_id(PREFIX[self.kind], id)).first()
+        if action is None:
+            raise NotFound
+        return action
+
+    def answer(self, action: BulkAction) -> Response:
+        return Response(pick_fields(show_actions([action])[0], self.fields))
+
+
+class _ListView(_BulkActionView):
+    def list(self, request: CloseRequest) -> Response:
+        found = BulkActionFilter(request.query_params, queryset=self.actions().order_by("-pk"))
+        if not found.is_valid():
+            raise FieldErrors({name: messages[0] for name, messages in found.form.errors.items()})
+        return paginate(
+            request, found.qs, lambda actions: [pick_fields(shown, self.fields) for shown in show_actions(actions)]
+        )
+
+    def create(self, request: CloseRequest) -> Response:
+        order = order_of(self.kind, self.body, caller=request.caller, tz=request.tz)
+        return self.answer(create_bulk_action(order=order, caller=request.caller))
+
+
+class _DetailView(_BulkActionView):
+    def change(self, request: CloseRequest, id: str) -> Response:
+        action = self.action_of(id)
+        if "status" not in self.body:
+            raise FieldErrors({"status": "This field is required."})
+        verb = _VERBS.get(self.body["status"]) if isinstance(self.body["status"], str) else None
+        if verb is None:
+            raise FieldErrors({"status": f"Not a valid choice: send paused or resuming. The status is {action.status}."})
+        return self.answer(verb(action=action, by=request.caller.user))
+
+
+class BulkDeletesView(_ListView):
+    kind = Kind.DELETE
+
+    @describe(
+        "bulk_delete_list", "Lists the bulk deletes, newest first.",
+        answer=page("BulkDeletePage", BulkDeleteAnswer), query=[*_FILTERS, *PAGING, FIELDS],
+    )  # fmt: skip
+    def get(self, request: CloseRequest) -> Response:
+        return self.list(request)
+
+    @describe("bulk_delete_create", "Starts a bulk delete.", body=BulkDeleteBody, answer=BulkDeleteAnswer)
+    def post(self, request: CloseRequest) -> Response:
+        return self.create(request)
+
+
+class BulkDeleteView(_DetailView):
+    kind = Kind.DELETE
+
+    @describe("bulk_delete_get", "Gives a bulk delete.", answer=BulkDeleteAnswer, query=[FIELDS])
+    def get(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(self.action_of(id))
+
+    @describe("bulk_delete_update", "Pauses or resumes a bulk delete.", body=StatusBody, answer=BulkDeleteAnswer)
+    def put(self, request: CloseRequest, id: str) -> Response:
+        return self.change(request, id)
+
+
+class BulkDeleteCancelView(_BulkActionView):
+    kind = Kind.DELETE
+
+    @describe("bulk_delete_cancel", "Ends a bulk delete for good.", answer=BulkDeleteAnswer)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
+
+
+class BulkEditsView(_ListView):
+    kind = Kind.EDIT
+
+    @describe(
+        "bulk_edit_list", "Lists the bulk edits, newest first.",
+        answer=page("BulkEditPage", BulkEditAnswer), query=[*_FILTERS, *PAGING, FIELDS],
+    )  # fmt: skip
+    def get(self, request: CloseRequest) -> Response:
+        return self.list(request)
+
+    @describe("bulk_edit_create", "Starts a bulk edit.", body=BulkEditBody, answer=BulkEditAnswer)
+    def post(self, request: CloseRequest) -> Response:
+        return self.create(request)
+
+
+class BulkEditView(_DetailView):
+    kind = Kind.EDIT
+
+    @describe("bulk_edit_get", "Gives a bulk edit.", answer=BulkEditAnswer, query=[FIELDS])
+    def get(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(self.action_of(id))
+
+    @describe("bulk_edit_update", "Pauses or resumes a bulk edit.", body=StatusBody, answer=BulkEditAnswer)
+    def put(self, request: CloseRequest, id: str) -> Response:
+        return self.change(request, id)
+
+
+class BulkEditCancelView(_BulkActionView):
+    kind = Kind.EDIT
+
+    @describe("bulk_edit_cancel", "Ends a bulk edit for good.", answer=BulkEditAnswer)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
+
+
+urlpatterns = [
+    path("bulk_action/delete/", BulkDeletesView.as_view()),
+    path("bulk_action/delete/<str:id>/", BulkDeleteView.as_view()),
+    path("bulk_action/delete/<str:id>/cancel/", BulkDeleteCancelView.as_view()),
+    path("bulk_action/edit/", BulkEditsView.as_view()),
+    path("bulk_action/edit/<str:id>/", BulkEditView.as_view()),
+    path("bulk_action/edit/<str:id>/cancel/", BulkEditCancelView.as_view()),
+]

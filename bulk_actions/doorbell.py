@@ -1,0 +1,49 @@
+"""Ringing workers. A doorbell says "look at this job"; lost, doubled, late or rung for a finished job, it does no harm.
+
+A job has as many numbered doorbells as workers that may work on it at once. At most one message per number waits in the
+queue: a mark in Redis with the life of the message says so. Redis wiped loses marks and messages together, and the
+sweeper rings again.
+"""
+
+from functools import partial
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+
+def ring(action_id: UUID, numbers: range | None = None, *, after_seconds: float = 0) -> None:
+    """Ask workers to look at the job, now or in a moment. Never raises for a broker that is away."""
+    from bulk_actions.tasks import run
+
+    for number in numbers if numbers is not None else range(1):
+        life = settings.BULK_DOORBELL_SECONDS + after_seconds
+        try:
+            if cache.add(_mark(action_id, number), 1, timeout=life):
+                run.apply_async((str(action_id), number), countdown=after_seconds or None, expires=life, retry=False)
+        except (OperationalError, RedisError, OSError) as problem:
+            log.warning("doorbell.lost", job_id=str(action_id), problem=str(problem))
+            return
+
+
+def ring_on_commit(action_id: UUID, numbers: range | None = None) -> None:
+    """Ring once the transaction at hand has committed; a rolled back one rings nobody."""
+    transaction.on_commit(partial(ring, action_id, numbers), robust=True)
+
+
+def answered(action_id: UUID, number: int) -> None:
+    """A worker has come to the door: the next ring of that number is a new message."""
+    try:
+        cache.delete(_mark(action_id, number))
+    except (RedisError, OSError):
+        log.warning("doorbell.mark_kept", job_id=str(action_id))
+
+
+def _mark(action_id: UUID, number: int) -> str:
+    return f"doorbell:{action_id}:{number}"

@@ -1,0 +1,148 @@
+"""Batches: claiming them, splitting them, and writing down what became of their leads."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from bulk_actions.actions import Change
+from bulk_actions.models import BulkAction
+
+# Leads are addressed by `id = ANY(array)`: that walks the primary key in key order, so two jobs over the same leads wait
+# for each other and do not deadlock. A join to a list of ids was carried out in heap order.
+_THESE = "lead.id = ANY(ARRAY(SELECT lead_id FROM target)) AND lead.organization_id = %(organization)s"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A pending batch whose row this transaction has locked."""
+
+    batch_id: int
+    n_leads: int
+    isolated: bool
+    tried_at: datetime | None
+
+
+def claim(action_id: UUID, limit: int, *, isolated: bool = False) -> list[Claim]:
+    """Lock up to `limit` pending batches that nobody else has in hand."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, n_leads, isolated, tried_at FROM bulk_actions_batch
+            WHERE action_id = %s AND date_done IS NULL AND isolated = %s
+            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+            """,
+            [action_id, isolated, limit],
+        )
+        return [Claim(*row) for row in cursor.fetchall()]
+
+
+def split(batch_id: int, keep: int) -> int:
+    """Leave the first `keep` leads in the batch and put the rest into a new pending one; returns the new batch's id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH rest AS (
+                INSERT INTO bulk_actions_batch (action_id, lead_ids, n_leads, isolated)
+                SELECT action_id, lead_ids[%(keep)s + 1:], n_leads - %(keep)s, isolated
+                FROM bulk_actions_batch WHERE id = %(batch)s
+                RETURNING id)
+            UPDATE bulk_actions_batch SET lead_ids = lead_ids[:%(keep)s], n_leads = %(keep)s
+            WHERE id = %(batch)s
+            RETURNING (SELECT id FROM rest)
+            """,
+            {"batch": batch_id, "keep": keep},
+        )
+        return cursor.fetchone()[0]
+
+
+def explode(batch_id: int) -> None:
+    """Cut an isolated batch into isolated batches of one lead each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH rest AS (
+                INSERT INTO bulk_actions_batch (action_id, lead_ids, n_leads, isolated)
+                SELECT action_id, ARRAY[lead_id], 1, true
+                FROM bulk_actions_batch, unnest(lead_ids[2:]) AS lead_id WHERE id = %(batch)s)
+            UPDATE bulk_actions_batch SET lead_ids = lead_ids[:1], n_leads = 1, tried_at = NULL WHERE id = %(batch)s
+            """,
+            {"batch": batch_id},
+        )
+
+
+def apply(action: BulkAction, change: Change, batches: list[int]) -> None:
+    """Change the leads of these batches and write down, in the same statement, what became of them."""
+    statement, parameters = statement_for(action, change, batches)
+    with connection.cursor() as cursor:
+        # The planner cannot know how long the array is, and a bitmap scan would visit leads in heap order.
+        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
+        cursor.execute(statement, parameters)
+        untouched = [batch for batch, n_unchanged in cursor.fetchall() if n_unchanged]
+        if untouched:
+            cursor.execute(_SKIP_GONE, {"batches": untouched, "organization": action.organization_id})
+
+
+def statement_for(action: BulkAction, change: Change, batches: list[int]) -> tuple[str, dict[str, object]]:
+    """The one statement of `apply`, and its parameters."""
+    before = "jsonb_agg(changed.before)" if change.keeps_before else "NULL::jsonb"
+    also = "".join(f"{name} AS ({sql}), " for name, sql in change.also.items())
+    statement = f"""
+        WITH target AS MATERIALIZED (
+            SELECT batch.id AS batch_id, lead_id
+            FROM bulk_actions_batch AS batch, unnest(batch.lead_ids) AS lead_id WHERE batch.id = ANY(%(batches)s)),
+        changed AS ({change.update.format(these=_THESE)}),
+        {also}
+        tally AS (
+            SELECT target.batch_id, array_agg(changed.lead_id) AS ids, {before} AS before, count(*) AS n
+            FROM changed JOIN target USING (lead_id) GROUP BY target.batch_id)
+        UPDATE bulk_actions_batch AS batch
+        SET changed_ids = tally.ids, before = tally.before, date_done = clock_timestamp(),
+            n_succeeded = coalesce(tally.n, 0), n_unchanged = batch.n_leads - coalesce(tally.n, 0)
+        FROM unnest(%(batches)s) AS mine(id) LEFT JOIN tally ON tally.batch_id = mine.id
+        WHERE batch.id = mine.id
+        RETURNING batch.id, batch.n_unchanged
+    """
+    return statement, {
+        **change.parameters,
+        "batches": batches,
+        "action": action.pk,
+        "organization": action.organization_id,
+        "user": action.created_by_id,
+    }
+
+
+# A later statement, so a later snapshot: what the change did not touch and is not alive now was deleted since loading.
+_SKIP_GONE = """
+    WITH gone AS (
+        SELECT batch.id AS batch_id, batch.action_id, rest.lead_id
+        FROM bulk_actions_batch AS batch, LATERAL (
+            SELECT unnest(batch.lead_ids) AS lead_id EXCEPT SELECT unnest(batch.changed_ids)) AS rest
+        WHERE batch.id = ANY(%(batches)s) AND NOT EXISTS (
+            SELECT FROM crm_lead AS lead
+            WHERE lead.id = rest.lead_id AND lead.organization_id = %(organization)s AND lead.deleted_at IS NULL)),
+    noted AS (
+        INSERT INTO bulk_actions_leadoutcome (action_id, batch_id, lead_id, outcome, code, message)
+        SELECT action_id, batch_id, lead_id, 'skipped', 'lead_gone', 'The lead was deleted after the job had begun.'
+        FROM gone)
+    UPDATE bulk_actions_batch AS batch
+    SET n_skipped = tally.n, n_unchanged = batch.n_unchanged - tally.n
+    FROM (SELECT batch_id, count(*) AS n FROM gone GROUP BY batch_id) AS tally
+    WHERE batch.id = tally.batch_id
+"""
+
+
+def record_failure(batch_id: int, code: str, message: str) -> None:
+    """The one lead of this batch cannot be changed: write that down, and why."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH failed AS (
+                UPDATE bulk_actions_batch SET n_failed = 1, date_done = clock_timestamp()
+                WHERE id = %(batch)s AND n_leads = 1 RETURNING id, action_id, lead_ids)
+            INSERT INTO bulk_actions_leadoutcome (action_id, batch_id, lead_id, outcome, code, message)
+            SELECT action_id, id, lead_ids[1], 'failed', %(code)s, %(message)s FROM failed
+            """,
+            {"batch": batch_id, "code": code, "message": message[:500]},
+        )

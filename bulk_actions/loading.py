@@ -1,0 +1,111 @@
+"""Freezing a job's targets: one statement from the resolved query to stored batches."""
+
+import time
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import DataError, OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from bulk_actions import doorbell, locks
+from bulk_actions.models import BulkAction
+from bulk_actions.states import Status
+from bulk_actions.transitions import move
+from crm.models import Contact, Lead
+
+log = structlog.get_logger(__name__)
+
+
+def load(action_id: UUID) -> None:
+    """Write the batches and move the job on to `processing`, in one commit; nothing when somebody else loads it.
+
+    Sets the job to `error` when the query runs into its time limit or cannot be computed. A pause or cancel stops the
+    statement (`pg_cancel_backend`); then nothing has been written and the job stays as the person has set it.
+    """
+    began = time.monotonic()
+    try:
+        with transaction.atomic():
+            if not locks.become_loader(action_id):
+                return
+            action = BulkAction.objects.filter(pk=action_id, status=Status.LOADING).first()
+            if action is None:
+                return
+            _lift_limits()
+            n_leads = _freeze(action)
+            moved = move(
+                action_id, expected={Status.LOADING}, to=Status.PROCESSING, n_leads=n_leads, n_objects=n_leads,
+                date_started=action.date_started or Now(),
+            )  # fmt: skip
+            if not moved:
+                transaction.set_rollback(True)
+                return
+        log.info("bulk_action.loaded", job_id=str(action_id), n_leads=n_leads, seconds=round(time.monotonic() - began, 3))
+    except OperationalError as problem:
+        if getattr(problem.__cause__, "sqlstate", None) != "57014":  # query_canceled
+            raise
+        if time.monotonic() - began >= settings.LOADING_STATEMENT_TIMEOUT_SECONDS:
+            _give_up(action_id, "query_too_slow", "Finding the leads took too long. Narrow the query down.")
+    except DataError as problem:
+        _give_up(action_id, "query_failed", f"The query could not be computed: {problem}")
+
+
+def _lift_limits() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SET LOCAL transaction_timeout = 0; "
+            f"SET LOCAL statement_timeout = '{settings.LOADING_STATEMENT_TIMEOUT_SECONDS}s'"
+        )
+
+
+def _freeze(action: BulkAction) -> int:
+    """INSERT the batches; returns the number of leads in them. No id passes through Python."""
+    targets, parameters = _targets(action)
+    with connection.cursor() as cursor:
+        # `row_number() OVER ()` numbers the rows in the order in which the ordered subquery gives them.
+        cursor.execute(
+            f"""
+            WITH stored AS (
+                INSERT INTO bulk_actions_batch (action_id, lead_ids, n_leads)
+                SELECT %s, array_agg(lead_id), count(*)
+                FROM (SELECT lead_id, row_number() OVER () - 1 AS rank FROM ({targets}) AS target(lead_id)) AS ranked
+                GROUP BY rank / %s ORDER BY rank / %s
+                RETURNING n_leads)
+            SELECT coalesce(sum(n_leads), 0) FROM stored
+            """,
+            [action.pk, *parameters, settings.BULK_STORED_BATCH, settings.BULK_STORED_BATCH],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _targets(action: BulkAction) -> tuple[str, tuple[object, ...]]:
+    """A SELECT of the lead ids, each once, in the order of the job's sort, cut off at its limit."""
+    queryset = target_queryset(action)
+    if queryset.query.is_empty():
+        return "SELECT NULL::uuid WHERE false", ()
+    sql, parameters = queryset.query.sql_with_params()
+    limit = "" if action.results_limit is None else f" LIMIT {action.results_limit:d}"
+    if queryset.model is Contact:  # the leads of the contacts, each at the place of its first contact
+        sql = (
+            f"SELECT lead_id FROM (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS contact(lead_id)) AS placed"
+            " WHERE lead_id IS NOT NULL GROUP BY lead_id ORDER BY min(rank)"
+        )
+    return f"{sql}{limit}", parameters
+
+
+def target_queryset(action: BulkAction) -> QuerySet:
+    """The job's leads (or the contacts whose leads they are), as a queryset of their ids in the job's order."""
+    resolved = action.resolved_query
+    if "lead_ids" in resolved:
+        leads = Lead.objects.filter(organization=action.organization_id, pk__in=resolved["lead_ids"])
+        return leads.order_by("pk").values_list("pk")
+    queryset = matching(Resolved.from_json(resolved), action.organization_id)
+    return queryset.values_list("lead" if queryset.model is Contact else "pk")
+
+
+def _give_up(action_id: UUID, code: str, message: str) -> None:
+    from bulk_actions.services import end_with_error
+
+    end_with_error(action_id, code, message)
+    doorbell.ring(action_id)

@@ -1,0 +1,64 @@
+"""The mail that tells a person how their bulk action ended."""
+
+from django.conf import settings
+from django.db.models import Count
+
+from bulk_actions.actions import ACTIONS
+from bulk_actions.models import BulkAction, LeadOutcome
+from bulk_actions.states import Status
+from crm.mail.outbox import reserve_notice
+
+
+def reserve_mail(action: BulkAction) -> None:
+    """Reserve the done or error mail of an ended job, in the transaction at hand. An error is always told."""
+    told_anyway = action.status == Status.ERROR and action.error_code != "cancelled"
+    if not action.send_done_email and not told_anyway:
+        return
+    reserve_notice(
+        organization=action.organization,
+        to=action.created_by,
+        source_id=action.pk,
+        step="ended",
+        subject=f"{_headline(action)}: {ACTIONS[action.kind].describe(action)}",
+        body_text=_body(action),
+    )
+
+
+def _headline(action: BulkAction) -> str:
+    if action.status == Status.DONE:
+        return "Done"
+    return "Cancelled" if action.error_code == "cancelled" else "Failed"
+
+
+def _body(action: BulkAction) -> str:
+    lines = [
+        f"Your bulk action has ended: {_headline(action).lower()}.",
+        "",
+        f"What:       {ACTIONS[action.kind].describe(action)}",
+        f"Leads:      {_number(action.n_leads)}",
+        f"Changed:    {_number(action.n_succeeded)}",
+        f"Unchanged:  {_number(action.n_unchanged)}",
+        f"Skipped:    {_number(action.n_skipped)}",
+        f"Failed:     {_number(action.n_failed)}",
+    ]
+    left = (action.n_leads or 0) - sum(
+        n or 0 for n in (action.n_succeeded, action.n_unchanged, action.n_skipped, action.n_failed)
+    )
+    if left:
+        lines.append(f"Not tried:  {_number(left)}")
+    if action.date_started and action.date_finished:
+        lines.append(f"Duration:   {(action.date_finished - action.date_started).total_seconds():,.1f} s")
+    if action.error_message:
+        lines.append(f"Reason:     {action.error_message}")
+    reasons = (
+        LeadOutcome.objects.filter(action=action.pk).values("outcome", "code").annotate(n=Count("pk")).order_by("-n")
+    )
+    if reasons:
+        lines += ["", "Why leads were skipped or failed:"]
+        lines += [f"  {row['outcome']}: {row['code']}: {_number(row['n'])}" for row in reasons]
+    lines += ["", f"{settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/"]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: int | None) -> str:
+    return "not counted" if value is None else f"{value:,}"

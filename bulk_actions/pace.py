@@ -1,0 +1,48 @@
+"""How much one transaction of a slice takes on: by measured time, or by the job's ceiling."""
+
+from django.conf import settings
+from django.db.models import Max
+from django.utils import timezone
+
+from bulk_actions import locks
+from bulk_actions.models import Batch, BulkAction
+
+_STEP_SECONDS = 0.25  # a job with a ceiling goes in steps of this length
+_CATCH_UP_SECONDS = 2.0  # what it may make up for when its turn comes late
+
+
+class Pace:
+    """Leads per transaction, steered so that one takes about `BULK_BATCH_TARGET_SECONDS`."""
+
+    def __init__(self) -> None:
+        self.leads = settings.BULK_STORED_BATCH
+
+    @property
+    def batches(self) -> int:
+        """How many stored batches to claim."""
+        return max(1, min(self.leads // settings.BULK_STORED_BATCH, settings.BULK_MAX_BATCHES_PER_TRANSACTION))
+
+    def learn(self, n_leads: int, seconds: float) -> None:
+        """Note what a transaction took; at most doubles or halves the next one."""
+        if n_leads:
+            aim = n_leads * settings.BULK_BATCH_TARGET_SECONDS / max(seconds, 0.001)
+            self.leads = max(1, int(min(max(aim, self.leads / 2), self.leads * 2)))
+
+
+def allowance(action: BulkAction) -> tuple[int | None, float]:
+    """How many leads the job's ceiling allows now (None: any number), and the seconds to wait when that is 0.
+
+    Takes the pace lock, so that the workers of one job count one after the other. What has been done is read from the
+    ledger: no other clock or counter can disagree with it.
+    """
+    if action.leads_per_minute is None:
+        return None, 0
+    locks.wait_for_pace(action.pk)
+    done = Batch.objects.filter(action=action.pk, date_done__isnull=False)
+    per_second = action.leads_per_minute / 60
+    last = max(done.aggregate(last=Max("date_done"))["last"] or action.date_updated, action.date_updated)
+    elapsed = max((timezone.now() - last).total_seconds(), 0)
+    step = max(_STEP_SECONDS, 1 / per_second)
+    if elapsed < step:
+        return 0, step - elapsed
+    return max(1, int(per_second * min(elapsed, max(_CATCH_UP_SECONDS, step)))), 0

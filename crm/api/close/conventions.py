@@ -1,0 +1,117 @@
+"""What all views of the Close dialect share, in whichever app they live. Every view derives from `CloseView`.
+
+A view finds on its request: `request.caller` (organization, user, membership, key), `request.tz`, and the parsed JSON
+object as `self.body`; it raises the exceptions of `crm.errors` and returns plain `Response`s.
+"""
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import ClassVar
+
+from django.http import HttpRequest
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from crm.api.close.authentication import CloseAuthentication
+from crm.api.close.errors import answer_to, bad_request, page_not_found, server_error
+from crm.api.close.fields import Fields, parse_fields, pick_fields, wants, wants_custom
+from crm.api.close.paging import page_of, paginate
+from crm.api.close.requests import CloseRequest, JsonParser, parameters_of_body, zone_of
+from crm.api.close.throttles import RATE_HEADER, EndpointThrottle, rate_body, untouched_rate
+from crm.errors import Forbidden
+from crm.models import Permission
+
+__all__ = [
+    "CloseAuthentication",
+    "CloseRequest",
+    "CloseView",
+    "Fields",
+    "bad_request",
+    "close_datetime",
+    "page_not_found",
+    "page_of",
+    "paginate",
+    "parse_fields",
+    "pick_fields",
+    "server_error",
+    "wants",
+    "wants_custom",
+]
+
+
+def close_datetime(moment: datetime) -> str:
+    """`2031-03-16T00:19:50.141000+00:00`: the older of the two spellings, with an explicit zero offset."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class CloseView(APIView):
+    """Authentication, error bodies, limits and headers of the Close dialect."""
+
+    authentication_classes: ClassVar = [CloseAuthentication]
+    permission_classes: ClassVar = []
+    throttle_classes: ClassVar = [EndpointThrottle]
+    parser_classes: ClassVar = [JsonParser]
+    renderer_classes: ClassVar = [JSONRenderer]
+    metadata_class = None
+    request: CloseRequest
+
+    def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> CloseRequest:
+        return CloseRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=self.get_parser_context(request),
+        )
+
+    def perform_content_negotiation(self, request: CloseRequest, force: bool = False) -> tuple[JSONRenderer, str]:
+        return JSONRenderer(), JSONRenderer.media_type  # JSON whatever the Accept header says
+
+    def initial(self, request: CloseRequest, *args: object, **kwargs: object) -> None:
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        request.version, request.versioning_scheme = None, None
+        self.perform_authentication(request)
+        request.caller = request.auth
+        self.check_throttles(request)
+        request.tz = zone_of(request, request.caller)
+        if request.method != request.effective_method:
+            request._request.GET = parameters_of_body(request.data)
+            request._request.method = request.effective_method
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, Throttled):
+            response = Response(rate_body(self.request.rate), status=429)
+            response["Retry-After"] = str(self.request.rate.reset)
+            return response
+        if isinstance(exc, NotAuthenticated | AuthenticationFailed):
+            exc.auth_header = self.get_authenticate_header(self.request)
+        response = answer_to(exc)
+        if response is None:
+            raise exc
+        response.exception = True
+        return response
+
+    def finalize_response(self, request: CloseRequest, response: Response, *args: object, **kwargs: object) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response[RATE_HEADER] = str(getattr(request, "rate", None) or untouched_rate())
+        return response
+
+    def require(self, permission: Permission) -> None:
+        """403 unless the caller has the permission."""
+        if not self.request.caller.may(permission):
+            raise Forbidden(f"You do not have the permission '{permission.value}'.")
+
+    @cached_property
+    def body(self) -> dict[str, object]:
+        """The JSON object that was sent, without `_fields`; an empty one when nothing was."""
+        return {key: value for key, value in self.request.data.items() if key != "_fields"}
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The keys that the answer is to have: `_fields` of the query, or of the body of a POST or PUT."""
+        asked = self.request.query_params.get("_fields")
+        if asked is None and self.request.method in ("POST", "PUT"):
+            asked = self.request.data.get("_fields")
+        return parse_fields(asked)

@@ -1,0 +1,74 @@
+"""Error bodies of the Close dialect (close-api.md 1.3 and 1.4): `errors` and `field-errors` for a 400, else `error`."""
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import DataError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from crm.api.close.throttles import RATE_HEADER, untouched_rate
+from crm.errors import Conflict, Forbidden, Invalid, NotFound
+
+log = structlog.get_logger(__name__)
+
+NOT_FOUND = "The requested object does not exist."
+FORBIDDEN = "You do not have permission to do this."
+UNSTORABLE = "A value is out of the range that can be stored."
+
+
+def _validation(errors: list[str], field_errors: dict[str, object]) -> Response:
+    return Response({"errors": errors, "field-errors": field_errors}, status=status.HTTP_400_BAD_REQUEST)
+
+
+def _plain(message: str, code: int) -> Response:
+    return Response({"error": message}, status=code)
+
+
+def answer_to(problem: Exception) -> Response | None:
+    """The answer that tells the caller of `problem`, or None where it is a bug of ours."""
+    match problem:
+        case Invalid():
+            return _validation(problem.errors, problem.field_errors)
+        case NotFound() | Http404():
+            return _plain(NOT_FOUND, status.HTTP_404_NOT_FOUND)
+        case Forbidden() | PermissionDenied():
+            return _plain(str(problem) or FORBIDDEN, status.HTTP_403_FORBIDDEN)
+        case Conflict():
+            return _plain(str(problem) or "The request collides with another one.", status.HTTP_409_CONFLICT)
+        case DataError():
+            # Odd input that passed every check of ours, such as a number that no column holds: the caller's, not a bug.
+            log.warning("api.unstorable_value", exc_info=problem)
+            return _validation([UNSTORABLE], {})
+        case exceptions.APIException():
+            response = _plain(str(problem.detail), problem.status_code)
+            if header := getattr(problem, "auth_header", None):
+                response["WWW-Authenticate"] = header
+            return response
+    return None
+
+
+def _json(message: str, code: int) -> JsonResponse:
+    return JsonResponse({"error": message}, status=code, headers={RATE_HEADER: str(untouched_rate())})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler400`: what Django itself refuses, such as a Host header that is no host."""
+    if request.path_info.startswith("/api/"):
+        return _json("The request cannot be understood.", 400)
+    return defaults.bad_request(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler404`: JSON under `/api/`, a page elsewhere."""
+    if request.path_info.startswith("/api/"):
+        return _json("There is nothing at this address.", 404)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """`handler500`: JSON under `/api/`, a page elsewhere."""
+    if request.path_info.startswith("/api/"):
+        return _json("Something went wrong on our side. It has been logged.", 500)
+    return defaults.server_error(request)

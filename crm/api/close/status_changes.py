@@ -1,0 +1,120 @@
+"""`/activity/status_change/lead/`: which lead went from which status to which, when, and by whom."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, tzinfo
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.urls import path
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from crm.api.close.answers import shown_id
+from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
+from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page, query_text
+from crm.errors import FieldErrors, NotFound
+from crm.ids import close_id, parse_close_id
+from crm.leads import leads_of
+from crm.models import Lead, LeadStatus, LeadStatusChange
+
+_ID_FILTERS = {"id__in": ("acti", "pk"), "lead_id": ("lead", "lead_id"), "user_id": ("user", "user_id")}
+_DATE_FILTERS = [f"date_created__{comparison}" for comparison in ("gte", "gt", "lte", "lt")]
+
+
+class StatusChangeAnswer(Answer):
+    id = serializers.CharField()
+    _type = serializers.CharField()
+    organization_id = serializers.CharField()
+    lead_id = serializers.CharField()
+    old_status_id = serializers.CharField(allow_null=True)
+    old_status_label = serializers.CharField(allow_null=True)
+    new_status_id = serializers.CharField()
+    new_status_label = serializers.CharField(allow_null=True)
+    user_id = serializers.CharField(allow_null=True)
+    created_by = serializers.CharField(allow_null=True)
+    bulk_action_id = serializers.CharField(allow_null=True)
+    date_created = serializers.DateTimeField()
+    activity_at = serializers.DateTimeField()
+
+
+def _show(changes: Sequence[LeadStatusChange], request: CloseRequest) -> list[dict[str, object]]:
+    statuses = LeadStatus.objects.filter(organization=request.caller.organization)
+    labels = dict(statuses.values_list("pk", "label")) if changes else {}
+    return [
+        {
+            "id": close_id("acti", change.pk),
+            "_type": "LeadStatusChange",
+            "organization_id": close_id("orga", change.organization_id),
+            "lead_id": close_id("lead", change.lead_id),
+            "old_status_id": shown_id("stat", change.old_status_id),
+            "old_status_label": labels.get(change.old_status_id),
+            "new_status_id": close_id("stat", change.new_status_id),
+            "new_status_label": labels.get(change.new_status_id),
+            "user_id": shown_id("user", change.user_id),
+            "created_by": shown_id("user", change.user_id),
+            "bulk_action_id": shown_id("bulkedit", change.bulk_action_id),
+            "date_created": close_datetime(change.date_created),
+            "activity_at": close_datetime(change.date_created),
+        }
+        for change in changes
+    ]
+
+
+def _changes_of(request: CloseRequest) -> QuerySet[LeadStatusChange]:
+    """The organization's changes; those of a deleted lead are not to be seen."""
+    organization_id = request.caller.organization.pk
+    live: QuerySet[Lead] = leads_of(organization_id).filter(pk=OuterRef("lead_id"))
+    return LeadStatusChange.objects.filter(Exists(live), organization_id=organization_id)
+
+
+def _moment(name: str, text: str, zone: tzinfo) -> datetime:
+    """A moment in ISO 8601, or the start of a day in the caller's zone."""
+    try:
+        if len(text) == len("2031-03-16"):
+            return datetime.combine(date.fromisoformat(text), time.min, zone).astimezone(UTC)
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a "+" that was not escaped in the address
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as problem:
+        raise FieldErrors({name: "Value must be a date or a date and time in ISO 8601."}) from problem
+
+
+class StatusChangesView(CloseView):
+    @describe(
+        "lead_status_change_list",
+        "Lists the changes of lead statuses, newest first.",
+        answer=page("LeadStatusChangePage", StatusChangeAnswer),
+        query=[
+            *PAGING,
+            FIELDS,
+            *(query_text(name, "Ids, separated by commas.") for name in _ID_FILTERS),
+            *(query_text(name, "A date, or a date and time in ISO 8601.") for name in _DATE_FILTERS),
+        ],
+    )
+    def get(self, request: CloseRequest) -> Response:
+        changes = _changes_of(request)
+        for name, (prefix, column) in _ID_FILTERS.items():
+            if texts := request.query_params.get(name):
+                keys = [key for text in texts.split(",") if (key := parse_close_id(prefix, text.strip()))]
+                changes = changes.filter(**{f"{column}__in": keys})
+        for name in _DATE_FILTERS:
+            if text := request.query_params.get(name):
+                changes = changes.filter(**{name: _moment(name, text, request.tz)})
+
+        def show(page: Sequence[LeadStatusChange]) -> list[dict[str, object]]:
+            return [pick_fields(shown, self.fields) for shown in _show(page, request)]
+
+        return paginate(request, changes.order_by("-id"), show)
+
+
+class StatusChangeView(CloseView):
+    @describe("lead_status_change_get", "Gives a change of a lead's status.", answer=StatusChangeAnswer, query=[FIELDS])
+    def get(self, request: CloseRequest, id: str) -> Response:
+        change = _changes_of(request).filter(pk=parse_close_id("acti", id)).first()
+        if change is None:
+            raise NotFound
+        return Response(pick_fields(_show([change], request)[0], self.fields))
+
+
+urlpatterns = [
+    path("activity/status_change/lead/", StatusChangesView.as_view()),
+    path("activity/status_change/lead/<str:id>/", StatusChangeView.as_view()),
+]

@@ -1,0 +1,133 @@
+"""`/me/` and `/user/` (close-api.md 4.16)."""
+
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+from django.urls import path
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
+from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page, query_text, strings
+from crm.errors import FieldErrors, NotFound
+from crm.ids import close_id, parse_close_id
+from crm.models import Membership, Organization, User
+
+
+class OrganizationReference(Answer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class UserAnswer(Answer):
+    id = serializers.CharField()
+    email = serializers.CharField()
+    first_name = serializers.CharField(allow_blank=True)
+    last_name = serializers.CharField(allow_blank=True)
+    image = serializers.CharField(allow_null=True)
+    organizations = strings()
+    date_created = serializers.DateTimeField()
+    date_updated = serializers.DateTimeField()
+
+
+class MembershipAnswer(Answer):
+    id = serializers.CharField()
+    user_id = serializers.CharField()
+    organization_id = serializers.CharField()
+    organization_name = serializers.CharField()
+    role_id = serializers.CharField()
+    permissions_granted = strings()
+
+
+class EmailAccountAnswer(Answer):
+    id = serializers.CharField()
+
+
+class MeAnswer(UserAnswer):
+    organizations = OrganizationReference(many=True)
+    memberships = MembershipAnswer(many=True)
+    email_accounts = EmailAccountAnswer(many=True)
+
+
+def _show_user(user: User, organization: Organization) -> dict[str, object]:
+    return {
+        "id": close_id("user", user.pk),
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "image": None,
+        "organizations": [close_id("orga", organization.pk)],
+        "date_created": close_datetime(user.date_created),
+        "date_updated": close_datetime(user.date_updated),
+    }
+
+
+def _show_membership(membership: Membership, organization: Organization) -> dict[str, object]:
+    return {
+        "id": close_id("memb", membership.pk),
+        "user_id": close_id("user", membership.user_id),
+        "organization_id": close_id("orga", organization.pk),
+        "organization_name": organization.name,
+        "role_id": membership.role,
+        "permissions_granted": sorted(membership.permissions),
+    }
+
+
+class MeView(CloseView):
+    """The key's user, in the key's organization alone: a key says nothing of other organizations of that user."""
+
+    @describe("me", "Gives the user of the key.", answer=MeAnswer, query=[FIELDS])
+    def get(self, request: CloseRequest) -> Response:
+        caller = request.caller
+        organization = caller.organization
+        shown = {
+            **_show_user(caller.user, organization),
+            "organizations": [{"id": close_id("orga", organization.pk), "name": organization.name}],
+            "memberships": [_show_membership(caller.membership, organization)],
+            "email_accounts": [],
+        }
+        return Response(pick_fields(shown, self.fields))
+
+
+_ORDERS = {
+    "last_name,first_name": ("last_name", "first_name", "id"),
+    "first_name,last_name": ("first_name", "last_name", "id"),
+}
+
+
+def _users_of(request: CloseRequest) -> QuerySet[User]:
+    return User.objects.filter(memberships__organization=request.caller.organization, memberships__is_active=True)
+
+
+class UsersView(CloseView):
+    @describe(
+        "user_list",
+        "Lists the members of the organization.",
+        answer=page("UserPage", UserAnswer),
+        query=[*PAGING, FIELDS, query_text("_order_by", "`last_name,first_name` or `first_name,last_name`")],
+    )
+    def get(self, request: CloseRequest) -> Response:
+        asked = request.query_params.get("_order_by") or "last_name,first_name"
+        if asked not in _ORDERS:
+            raise FieldErrors({"_order_by": f"Not a valid choice. One of: {'; '.join(_ORDERS)}"})
+
+        def show(users: Sequence[User]) -> list[dict[str, object]]:
+            return [pick_fields(_show_user(user, request.caller.organization), self.fields) for user in users]
+
+        return paginate(request, _users_of(request).order_by(*_ORDERS[asked]), show)
+
+
+class UserView(CloseView):
+    @describe("user_get", "Gives a member of the organization.", answer=UserAnswer, query=[FIELDS])
+    def get(self, request: CloseRequest, id: str) -> Response:
+        user = _users_of(request).filter(pk=parse_close_id("user", id)).first()
+        if user is None:
+            raise NotFound
+        return Response(pick_fields(_show_user(user, request.caller.organization), self.fields))
+
+
+urlpatterns = [
+    path("me/", MeView.as_view()),
+    path("user/", UsersView.as_view()),
+    path("user/<str:id>/", UserView.as_view()),
+]

@@ -1,0 +1,138 @@
+"""Contacts: making, changing and deleting one (close-api.md 4.2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, Q, QuerySet
+from django.db.models.functions import Now
+
+from crm.custom_changes import CustomChange, changed_custom
+from crm.errors import FieldErrors, NotFound
+from crm.models import Contact, ContactEmail, ContactPhone, ContactUrl, Lead, Organization, User
+from crm.models.contacts import ContactDetail
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One way to reach a contact: an address, a number in the form that is stored, or a URL."""
+
+    value: str
+    type: str
+
+
+@dataclass(frozen=True)
+class ContactDraft:
+    """What a write says of a contact. `texts` holds the plain columns that it names; None means "not named"."""
+
+    texts: Mapping[str, str | None] = field(default_factory=dict)  # name, title
+    emails: Sequence[Detail] | None = None
+    phones: Sequence[Detail] | None = None
+    urls: Sequence[Detail] | None = None
+    custom: Sequence[CustomChange] = ()
+
+
+# Model and its column, by the name of the list.
+_DETAILS: dict[str, tuple[type[ContactDetail], str]] = {
+    "emails": (ContactEmail, "email"),
+    "phones": (ContactPhone, "phone"),
+    "urls": (ContactUrl, "url"),
+}
+
+
+def contacts_of(organization_id: UUID) -> QuerySet[Contact]:
+    """The organization's contacts; those of a deleted lead are not to be seen."""
+    live = Q(lead__isnull=True) | Q(lead__deleted_at__isnull=True)
+    return Contact.objects.filter(live, organization_id=organization_id)
+
+
+@transaction.atomic
+def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> list[Contact]:
+    """Make contacts of `lead`, in the order given, after those it has. Some queries in all, not some per contact."""
+    if not drafts:
+        return []
+    # Waits for another one that is being added: two must not get one position.
+    if not Lead.objects.select_for_update(no_key=True).filter(pk=lead.pk).exists():
+        raise FieldErrors({"lead": "Object does not exist."})
+    first = _next_position(lead.pk)
+    contacts = Contact.objects.bulk_create(
+        Contact(
+            organization_id=lead.organization_id,
+            lead=lead,
+            position=first + offset,
+            custom=changed_custom({}, draft.custom),
+            created_by=by,
+            updated_by=by,
+            **draft.texts,
+        )
+        for offset, draft in enumerate(drafts)
+    )
+    pairs = list(zip(contacts, drafts, strict=True))
+    for name in _DETAILS:
+        _make_details(name, [(contact, getattr(draft, name) or ()) for contact, draft in pairs])
+    return contacts
+
+
+@transaction.atomic
+def update_contact(
+    *, contact_id: UUID, organization: Organization, by: User, draft: ContactDraft, lead_id: UUID | None = None
+) -> Contact:
+    """Change what `draft` names; a list that it names is replaced whole. `lead_id`: moves the contact to that lead.
+
+    A write of `name` clears first and last name. Raises `NotFound`, or `FieldErrors` for an unknown lead.
+    """
+    contact = _hold(contact_id, organization)
+    for column, value in draft.texts.items():
+        setattr(contact, column, value)
+    if "name" in draft.texts:
+        contact.first_name = contact.last_name = None
+    contact.custom = changed_custom(contact.custom, draft.custom)
+    if lead_id is not None and lead_id != contact.lead_id:
+        lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id, organization=organization).first()
+        if lead is None:
+            raise FieldErrors({"lead": "Object does not exist."})
+        contact.lead, contact.position = lead, _next_position(lead_id)
+    contact.updated_by = by
+    contact.date_updated = Now()
+    contact.save()
+    for name, (model, _) in _DETAILS.items():
+        details = getattr(draft, name)
+        if details is not None:
+            model.objects.filter(contact=contact).delete()
+            _make_details(name, [(contact, details)])
+    contact.refresh_from_db()
+    return contact
+
+
+@transaction.atomic
+def delete_contact(*, contact_id: UUID, organization: Organization) -> None:
+    """Delete the contact and what hangs on it, for good. Raises `NotFound`."""
+    _hold(contact_id, organization).delete()
+
+
+def _hold(contact_id: UUID, organization: Organization) -> Contact:
+    contact = contacts_of(organization.pk).select_for_update(of=("self",), no_key=True).filter(pk=contact_id).first()
+    if contact is None:
+        raise NotFound
+    return contact
+
+
+def _next_position(lead_id: UUID) -> int:
+    last = Contact.objects.filter(lead_id=lead_id).aggregate(last=Max("position"))["last"]
+    return 0 if last is None else last + 1
+
+
+def _make_details(name: str, details_of: Sequence[tuple[Contact, Sequence[Detail]]]) -> None:
+    model, column = _DETAILS[name]
+    model.objects.bulk_create(
+        model(
+            organization_id=contact.organization_id,
+            contact=contact,
+            position=position,
+            type=detail.type,
+            **{column: detail.value},
+        )
+        for contact, details in details_of
+        for position, detail in enumerate(details)
+    )

@@ -1,0 +1,30 @@
+"""Locks that stand in for constraints: between those who use a status or a field, and those who delete it."""
+
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Model
+from django.db.transaction import TransactionManagementError
+
+from crm.models import Organization
+
+
+def hold_row(model: type[Model], condition: str, parameters: list[object]) -> UUID | None:
+    """The id of the row, kept from being deleted until this transaction ends; None where there is none.
+
+    Waits for a transaction that is deleting it. FOR KEY SHARE: any number may hold a row, and it may be renamed meanwhile.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("A row is held until a transaction ends: begin one first.")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {model._meta.db_table} WHERE {condition} FOR KEY SHARE", parameters)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def lock_customizations(organization_id: UUID) -> None:
+    """One change of an organization's statuses and fields at a time: names and slugs stay unique, one status is left.
+
+    FOR NO KEY UPDATE: new records refer to the organization and must not wait.
+    """
+    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)

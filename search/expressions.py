@@ -1,0 +1,185 @@
+"""The few SQL forms that the ORM has no word for. Each is a plain expression that composes with all others.
+
+Texts are always compared under a collation named here, so that the database's locale decides nothing.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BooleanField, Expression, Func, IntegerField, Subquery, TextField, UUIDField, Value
+
+TRUE = Value(True, output_field=BooleanField())
+FALSE = Value(False, output_field=BooleanField())
+
+
+def text_value(value: str) -> Value:
+    return Value(value, output_field=TextField())
+
+
+def text_array(values: Iterable[str]) -> Value:
+    return Value(list(values), output_field=ArrayField(TextField()))
+
+
+def uuid_array(values: Iterable[UUID]) -> Value:
+    return Value(list(values), output_field=ArrayField(UUIDField()))
+
+
+class Test(Func):
+    """`left operator right` as a condition; unknown where a side is NULL."""
+
+    output_field = BooleanField()
+    template = "(%(expressions)s)"
+
+    def __init__(self, left: object, operator: str, right: object) -> None:
+        super().__init__(left, right, arg_joiner=f" {operator} ")
+
+
+class IsAnyOf(Func):
+    """`left = ANY(array)`: one array whatever its length."""
+
+    output_field = BooleanField()
+    template = "(%(expressions)s))"
+    arg_joiner = " = ANY("
+
+
+class IsPresent(Func):
+    output_field = BooleanField()
+    template = "(%(expressions)s IS NOT NULL)"
+
+
+class IsNotTrue(Func):
+    """The negation of a condition: true where the condition is false, and where it is unknown."""
+
+    output_field = BooleanField()
+    template = "((%(expressions)s) IS NOT TRUE)"
+
+
+class Exactly(Func):
+    """A text under the collation that compares characters by their code."""
+
+    output_field = TextField()
+    template = '(%(expressions)s COLLATE "C")'
+
+
+class Folded(Func):
+    """A text as it is compared: `drover_fold`."""
+
+    output_field = TextField()
+    function = "drover_fold"
+    template = '(%(function)s(%(expressions)s) COLLATE "C")'
+
+
+class Words(Func):
+    output_field = ArrayField(TextField())
+    function = "drover_words"
+
+
+class SpacedWords(Func):
+    """The words with one space before, between and behind them."""
+
+    output_field = TextField()
+    template = "((' ' || array_to_string(drover_words(%(expressions)s), ' ') || ' ') COLLATE \"C\")"
+
+
+class LikeAll(Func):
+    output_field = BooleanField()
+    template = "(%(expressions)s))"
+    arg_joiner = " LIKE ALL ("
+
+
+class HasPhrase(Func):
+    output_field = BooleanField()
+    function = "drover_has_phrase"
+
+
+class JsonValue(Func):
+    """`custom -> key`."""
+
+    output_field = TextField()
+    template = "(%(expressions)s)"
+    arg_joiner = " -> "
+
+
+class JsonText(Func):
+    """`custom ->> key`, or no value where the text is empty."""
+
+    output_field = TextField()
+    template = "NULLIF(%(expressions)s, '')"
+    arg_joiner = " ->> "
+
+
+class JsonNumber(Func):
+    """A JSON value as a number, or no value where it is none."""
+
+    template = "(CASE WHEN jsonb_typeof(%(expressions)s) = 'number' THEN (%(expressions)s)::numeric END)"
+
+    def as_sql(self, compiler: object, connection: object, **extra: object) -> tuple[str, tuple[object, ...]]:
+        sql, params = super().as_sql(compiler, connection, **extra)
+        return sql, (*params, *params)
+
+
+class TextArray(Func):
+    output_field = ArrayField(TextField())
+    template = "ARRAY[%(expressions)s]"
+
+
+class Together(Func):
+    """Arrays, one after the other."""
+
+    output_field = ArrayField(TextField())
+    template = "(%(expressions)s)"
+    arg_joiner = " || "
+
+
+class CustomTexts(Func):
+    output_field = ArrayField(TextField())
+    function = "drover_custom_texts"
+
+
+class Unnest(Func):
+    output_field = TextField()
+    function = "unnest"
+    set_returning = True
+
+
+class Lines(Func):
+    """The texts of an array as one text, a line each."""
+
+    output_field = TextField()
+    template = "array_to_string(%(expressions)s, E'\\n')"
+
+
+class Joined(Func):
+    """Texts as one, with a space between; absent ones are left out."""
+
+    output_field = TextField()
+    template = "concat_ws(' ', %(expressions)s)"
+
+
+class AnyElement(Func):
+    """Whether one text of an array (or of a JSON list) meets a condition over `ELEMENT`."""
+
+    output_field = BooleanField()
+    template = "EXISTS (SELECT FROM %(function)s(%(expressions)s))"
+    arg_joiner = ") AS element (value) WHERE ("
+
+    def __init__(self, function: str, texts: object, condition: object) -> None:
+        super().__init__(texts, condition, function=function)
+
+
+class _Element(Expression):
+    output_field = TextField()
+
+    def as_sql(self, compiler: object, connection: object) -> tuple[str, list[object]]:
+        return "NULLIF(element.value, '')", []
+
+
+ELEMENT = _Element()
+
+
+class CountOf(Subquery):
+    """How many rows a subquery has."""
+
+    output_field = IntegerField()
+    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"

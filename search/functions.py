@@ -1,0 +1,48 @@
+"""The SQL functions that text conditions use, as made by migration 0001. All are immutable, so that indexes may use them."""
+
+from search.unicode_ranges import LETTERS_AND_DIGITS, MARKS, regex_class
+
+_LETTERS = regex_class(LETTERS_AND_DIGITS)
+_MARKS = regex_class(MARKS)
+# What lies between words: something that is no word character (or the start), and all that follows up to a letter or
+# digit. Marks that follow no letter are dropped with it.
+_GAP = f"(?:^|[^{_LETTERS}{_MARKS}])[^{_LETTERS}]*"
+
+CREATE = f"""
+CREATE FUNCTION drover_fold(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN lower(normalize(value, NFC) COLLATE "pg_c_utf8");
+COMMENT ON FUNCTION drover_fold(text) IS 'The form in which texts are compared: NFC, simple lower case.';
+
+CREATE FUNCTION drover_words(value text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN array_remove(regexp_split_to_array(lower(normalize(value, NFC) COLLATE "pg_c_utf8"), '{_GAP}'), '');
+COMMENT ON FUNCTION drover_words(text) IS 'The words of a text, in order.';
+
+CREATE FUNCTION drover_has_phrase(words text[], phrase text[], inside boolean[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN EXISTS (
+    SELECT FROM generate_series(0, cardinality(words) - cardinality(phrase)) AS start
+    WHERE NOT EXISTS (
+        SELECT FROM generate_subscripts(phrase, 1) AS i
+        WHERE NOT CASE WHEN inside[i] THEN strpos(words[start + i] COLLATE "C", phrase[i]) > 0
+                       ELSE words[start + i] COLLATE "C" = phrase[i] END
+    )
+);
+COMMENT ON FUNCTION drover_has_phrase(text[], text[], boolean[]) IS
+    'Whether the words hold the phrase, adjacent and in order; where `inside` is true, as a part of a word.';
+
+CREATE FUNCTION drover_custom_texts(custom jsonb, keys text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT item #>> '{{}}'
+    FROM jsonb_each(custom) AS field (key, value),
+         jsonb_array_elements(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END) AS item
+    WHERE key COLLATE "C" = ANY (keys)
+);
+COMMENT ON FUNCTION drover_custom_texts(jsonb, text[]) IS 'The values of those custom fields, one by one.';
+"""
+
+DROP = """
+DROP FUNCTION drover_custom_texts(jsonb, text[]);
+DROP FUNCTION drover_has_phrase(text[], text[], boolean[]);
+DROP FUNCTION drover_words(text);
+DROP FUNCTION drover_fold(text);
+"""

@@ -1,0 +1,100 @@
+"""A person at a browser watches a job move, pauses it and lets it go on."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from config.supervisor import ADMIN_EMAIL
+from crm.ids import parse_close_id
+from tests.stack import Stack, stack
+
+__all__ = ["stack"]
+
+LEADS = 3000
+PER_MINUTE = 9000  # so that the job takes 20 s
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.stack,
+    pytest.mark.skipif(CHROMIUM is None, reason="There is no `chromium` on PATH."),
+]
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        opened.set_default_timeout(15_000)
+        yield opened
+        browser.close()
+
+
+def keep_picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("DROVER_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def figure(page: Page, name: str) -> int:
+    text = page.locator(f"[data-figure={name}]").inner_text()
+    return int(text.replace("\u2009", ""))
+
+
+def press(page: Page, button: str, submit: str, reason: str) -> None:
+    page.get_by_role("link", name=button, exact=True).click()
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name=submit, exact=True).click()
+
+
+def test_a_running_job_moves_pauses_and_goes_on(stack: Stack, page: Page) -> None:
+    secret = stack.api_key("Oakvale", "jo@oakvale.example")
+    stack.manage("seed_demo", "--organization", "Oakvale", "--leads", str(LEADS))
+    status = stack.call("POST", "status/lead/", secret=secret, body={"label": "Called at the fair"})
+    order = {
+        "s_query": {"type": "match_all"},
+        "type": "set_lead_status",
+        "lead_status_id": status["id"],
+        "leads_per_minute": PER_MINUTE,
+        "send_done_email": False,
+    }
+    job = stack.call("POST", "bulk_action/edit/", secret=secret, body=order)
+
+    page.goto(f"{stack.url}/admin/")
+    page.get_by_label("Email").fill(ADMIN_EMAIL)
+    page.locator("input[name=password]").fill(stack.home.secret("admin_password"))
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("The engine now")).to_be_visible()
+    keep_picture(page, "first-page")
+    page.goto(f"{stack.url}/admin/bulk_actions/bulkaction/")
+    keep_picture(page, "list")
+    page.get_by_role("link", name="Edit: set lead status").click()
+
+    expect(page.locator("[data-job]")).to_have_attribute("data-status", "processing")
+    seen = figure(page, "succeeded")
+    page.wait_for_function(
+        "before => Number(document.querySelector('[data-figure=succeeded]').innerText.replace(/\\D/g, '')) > before",
+        arg=seen,
+    )
+    keep_picture(page, "running")
+
+    press(page, "Pause", "Pause", reason="lunch")
+    expect(page.locator("[data-job]")).to_have_attribute("data-status", "paused")
+    expect(page.get_by_text("lunch")).to_be_visible()
+    keep_picture(page, "paused")
+    held = figure(page, "succeeded")
+    assert 0 < held < LEADS
+    page.wait_for_timeout(1500)  # two rounds of the page's own questions
+    assert figure(page, "succeeded") == held
+    told = stack.call("GET", f"bulk_action/edit/{job['id']}/", secret=secret)
+    assert (told["status"], told["n_leads_processed"]) == ("paused", held)
+
+    press(page, "Resume", "Resume", reason="back")
+    expect(page.locator("[data-job]")).to_have_attribute("data-status", "done", timeout=60_000)
+    assert figure(page, "succeeded") == LEADS
+    keep_picture(page, "done")
+    assert str(parse_close_id("bulkedit", job["id"])) in page.url

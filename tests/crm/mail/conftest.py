@@ -1,0 +1,51 @@
+"""A mail server for the tests of delivery, and mails to deliver."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from pytest_django import Settings
+
+from crm.mail import delivery, transport
+from crm.mail.outbox import new_message_id
+from crm.models import Organization, OutboxMail, Purpose
+from tests.smtp import Post, serving
+
+
+@pytest.fixture
+def post(settings: Settings) -> Iterator[Post]:
+    """A running mail server that `EMAIL_URL` points at."""
+    post = Post()
+    with serving(post) as port:
+        settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
+        settings.SMTP_TIMEOUT_SECONDS = 2
+        yield post
+        transport.drop_connection()
+
+
+@pytest.fixture
+def reserve(organization: Organization) -> Callable[..., OutboxMail]:
+    """Puts one mail of a bulk action into the outbox; keyword arguments replace its columns."""
+
+    def reserve(address: str = "ida@oakvale.example", **columns: object) -> OutboxMail:
+        return OutboxMail.objects.create(
+            **{
+                "organization": organization,
+                "purpose": Purpose.BULK,
+                "source_id": uuid.uuid4(),
+                "address": address,
+                "sender": "Jo Field <jo@oakvale.example>",
+                "subject": "Hello",
+                "body_text": "Hello Ida",
+                "message_id": new_message_id("jo@oakvale.example"),
+                **columns,
+            }
+        )
+
+    return reserve
+
+
+@pytest.fixture(autouse=True)
+def _no_gates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test registers its own gates; those of other packages know other sources."""
+    monkeypatch.setattr(delivery, "_gates", [])

@@ -1,0 +1,140 @@
+"""What goes over the wire says what the outbox row says, and nothing else."""
+
+import email
+import email.policy
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from crm.errors import Invalid
+from crm.mail.message import as_sender, build
+from crm.models import OutboxMail, Purpose
+
+Reserve = Callable[..., OutboxMail]
+
+
+def over_the_wire(mail: OutboxMail) -> EmailMessage:
+    octets = build(mail).as_bytes()
+    assert octets.isascii()
+    assert octets.endswith(b"\r\n")
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+    assert octets.count(b"\n") == octets.count(b"\r\n") == octets.count(b"\r")
+    return email.message_from_bytes(octets.replace(b"\r\n", b"\n"), policy=email.policy.default)
+
+
+def test_a_message_has_the_headers_of_its_row(reserve: Reserve) -> None:
+    mail = reserve()
+
+    message = over_the_wire(mail)
+
+    assert message["From"] == "Jo Field <jo@oakvale.example>"
+    assert message["To"] == "ida@oakvale.example"
+    assert message["Subject"] == "Hello"
+    assert message["Message-ID"] == mail.message_id
+    assert message["MIME-Version"] == "1.0"
+    assert abs(parsedate_to_datetime(message["Date"]) - timezone.now()) < timedelta(minutes=1)
+    assert message.get_content() == "Hello Ida\n"
+
+
+def test_only_notices_say_that_they_are_automatic(reserve: Reserve) -> None:
+    assert over_the_wire(reserve(purpose=Purpose.NOTICE))["Auto-Submitted"] == "auto-generated"
+    for purpose in (Purpose.BULK, Purpose.SEQUENCE, Purpose.SINGLE):
+        assert "Auto-Submitted" not in over_the_wire(reserve(purpose=purpose))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "一括編集が完了しました",
+        "一括編集が完了しました。" * 30,
+        "Zażółć gęślą jaźń",
+        "Ready =? set, go?=",
+        "half 半分 and half 半分, " * 12,
+        "👩‍👩‍👧 family",
+        "a " * 400,
+        "x" * 900,
+    ],
+)
+def test_names_and_subjects_survive_the_wire(reserve: Reserve, text: str) -> None:
+    mail = reserve(subject=text.strip(), sender=as_sender(text[:60].strip(), "jo@oakvale.example"), body_text=text)
+
+    message = over_the_wire(mail)
+
+    assert message["Subject"] == text.strip()
+    assert message["From"].addresses[0].display_name == text[:60].strip()
+    assert message["From"].addresses[0].addr_spec == "jo@oakvale.example"
+    assert message.get_content() == text + "\n"
+
+
+def test_an_html_part_stands_beside_the_text(reserve: Reserve) -> None:
+    html = "<p>佐藤さん、こんにちは</p>" + "<br>" * 500
+
+    message = over_the_wire(reserve(body_html=html))
+
+    assert message.get_content_type() == "multipart/alternative"
+    assert message.get_body(("plain",)).get_content() == "Hello Ida\n"
+    assert message.get_body(("html",)).get_content() == html + "\n"
+
+
+def test_a_row_may_bring_headers_of_its_own(reserve: Reserve) -> None:
+    headers = {"List-Unsubscribe": "<https://drover.example/u/abc>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+    message = over_the_wire(reserve(headers=headers))
+
+    assert {name: message[name] for name in headers} == headers
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"subject": "Hello\r\nBcc: eve@oakvale.example"},
+        {"subject": "Hello\nBcc: eve@oakvale.example"},
+        {"subject": "Hello\rBcc: eve@oakvale.example"},
+        {"subject": "Hello\x1b[2J"},
+        {"subject": "Hello\u2028Bcc: eve@oakvale.example"},
+        {"subject": "=?utf-8?q?Hello=0D=0ABcc:_eve@oakvale.example?="},
+        {"sender": "Jo\r\nBcc: eve@oakvale.example <jo@oakvale.example>"},
+        {"sender": "=?utf-8?b?Sm8NCkJjYzogZXZl?= <jo@oakvale.example>"},
+        {"sender": "jo@oakvale.example, eve@oakvale.example"},
+        {"sender": "Jo"},
+        {"sender": ""},
+        {"address": "ida@oakvale.example\r\nBcc: eve@oakvale.example"},
+        {"address": "ida@oakvale.example, eve@oakvale.example"},
+        {"message_id": "<1@oakvale.example>\r\nBcc: eve@oakvale.example"},
+        {"headers": {"X-Job": "1\r\nBcc: eve@oakvale.example"}},
+        {"headers": {"X-Job\r\nBcc": "eve@oakvale.example"}},
+        {"headers": {"X Job": "1"}},
+        {"headers": {"X-Job: 1": "1"}},
+        {"headers": {"": "1"}},
+        {"headers": {"Bcc": "eve@oakvale.example"}},
+        {"headers": {"Subject": "Another"}},
+        {"headers": {"Content-Type": "text/html"}},
+    ],
+    ids=repr,
+)
+def test_an_injected_header_is_refused(reserve: Reserve, columns: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        build(reserve(**columns))
+
+
+def test_a_body_cannot_end_the_message_or_become_headers(reserve: Reserve) -> None:
+    body = "\n.\r\nMAIL FROM:<eve@oakvale.example>\r\rBcc: eve@oakvale.example\n"
+
+    message = over_the_wire(reserve(body_text=body))
+
+    assert "Bcc" not in message
+    assert message.get_content() == "\n.\nMAIL FROM:<eve@oakvale.example>\n\nBcc: eve@oakvale.example\n"
+
+
+@pytest.mark.parametrize("name", ["Jo\nField", "Jo\x00", "=?utf-8?q?Jo?="])
+def test_a_senders_name_is_checked_when_it_is_stored(name: str) -> None:
+    with pytest.raises(Invalid):
+        as_sender(name, "jo@oakvale.example")
+
+
+def test_a_senders_name_is_quoted_where_it_must_be() -> None:
+    assert as_sender('Field, "Jo"', "Jo@OakVale.example") == '"Field, \\"Jo\\"" <jo@oakvale.example>'

@@ -1,0 +1,84 @@
+"""A real SMTP server for tests, with switches for what servers do to mail. Runs inside the test's process."""
+
+import asyncio
+import email
+import email.policy
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass
+class Post:
+    """What the server received, and how it treats what comes. A refusal text is the whole reply, code first."""
+
+    letters: list[tuple[str, bytes]] = field(default_factory=list)  # (envelope recipient, content), as accepted
+    refuse_recipient: dict[str, str] = field(default_factory=dict)
+    refuse_content: dict[str, str] = field(default_factory=dict)
+    hang_up_at_mail: bool = False
+    hang_up_at_recipient: set[str] = field(default_factory=set)
+    hang_up_after_data: set[str] = field(default_factory=set)  # the letter is kept, the answer never leaves
+    seconds_per_letter: float = 0.0
+    sessions: int = 0
+
+    @property
+    def recipients(self) -> Counter[str]:
+        return Counter(recipient for recipient, _ in self.letters)
+
+    def messages(self) -> list[EmailMessage]:
+        """The letters as read by a mail program, with plain line ends."""
+        contents = [content.replace(b"\r\n", b"\n") for _, content in self.letters]
+        return [email.message_from_bytes(content, policy=email.policy.default) for content in contents]
+
+    async def handle_EHLO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]) -> list[str]:
+        self.sessions += 1
+        session.host_name = hostname
+        return responses
+
+    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        if self.hang_up_at_mail:
+            server.transport.abort()
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        if address in self.hang_up_at_recipient:
+            server.transport.abort()
+        if address in self.refuse_recipient:
+            return self.refuse_recipient[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        await asyncio.sleep(self.seconds_per_letter)
+        (recipient,) = envelope.rcpt_tos
+        if recipient in self.refuse_content:
+            return self.refuse_content[recipient]
+        self.letters.append((recipient, envelope.content))
+        if recipient in self.hang_up_after_data:
+            server.transport.abort()
+        return "250 OK"
+
+
+@contextmanager
+def serving(post: Post, port: int = 0) -> Iterator[int]:
+    """Serve `post` on 127.0.0.1 while the block runs. Gives the port."""
+    controller = Controller(post, hostname="127.0.0.1", port=port or free_port())
+    controller.start()
+    try:
+        yield controller.port
+    finally:
+        controller.stop()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
