@@ -64,9 +64,16 @@ def _stack(n_leads: int) -> Iterator[tuple[World, str]]:
 def _measure(world: World, database_url: str, sizes: list[int], repeats: int) -> None:
     kinds = works(old_status=world.old_status, new_status=world.new_status, field=world.field)
     small_peak_mb = _small_peak(world, kinds)
-    task_seconds = _task_seconds(world, kinds, min(TASK_LEADS, sizes[0]))
+    task_leads = min(TASK_LEADS, sizes[0])
+    task_seconds = _task_seconds(world, kinds, task_leads)
     measurements = [
-        _compare(world, work, database_url, n_leads, repeats, task_seconds[work.name])
+        _compare(
+            world,
+            work,
+            database_url,
+            repeats,
+            report.Measurement(work.name, n_leads, task=task_seconds[work.name] * n_leads, task_leads=task_leads),
+        )
         for n_leads in sizes
         for work in kinds
     ]
@@ -106,10 +113,10 @@ def _task_seconds(world: World, kinds: list[Work], n_leads: int) -> dict[str, fl
 
 
 def _compare(
-    world: World, work: Work, database_url: str, n_leads: int, repeats: int, task_seconds_per_lead: float
+    world: World, work: Work, database_url: str, repeats: int, found: report.Measurement
 ) -> report.Measurement:
-    """Repeat engine, one statement and chunks in turn, each on leads that nobody has touched."""
-    found = report.Measurement(work.name, n_leads, task=task_seconds_per_lead * n_leads, task_leads=TASK_LEADS)
+    """Repeat engine, one statement and chunks in turn, each on leads that nobody has touched; fills in `found`."""
+    n_leads = found.n_leads
     for number in range(repeats):
         world.restore(n_leads)
         if work.writes_activity:  # the one with a filter beyond the organization stands for loading

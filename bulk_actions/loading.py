@@ -13,7 +13,9 @@ from bulk_actions import doorbell, locks
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
-from crm.models import Contact, Lead
+from crm.models import Contact
+from search.compiler import matching
+from search.resolve import Resolved
 
 log = structlog.get_logger(__name__)
 
@@ -96,11 +98,7 @@ def _targets(action: BulkAction) -> tuple[str, tuple[object, ...]]:
 
 def target_queryset(action: BulkAction) -> QuerySet:
     """The job's leads (or the contacts whose leads they are), as a queryset of their ids in the job's order."""
-    resolved = action.resolved_query
-    if "lead_ids" in resolved:
-        leads = Lead.objects.filter(organization=action.organization_id, pk__in=resolved["lead_ids"])
-        return leads.order_by("pk").values_list("pk")
-    queryset = matching(Resolved.from_json(resolved), action.organization_id)
+    queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
     return queryset.values_list("lead" if queryset.model is Contact else "pk")
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from django.core.exceptions import ImproperlyConfigured
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -69,8 +71,16 @@ class Home:
 
     def _secrets(self) -> dict[str, str]:
         file = self.path / "secrets.json"
-        with contextlib.suppress(FileNotFoundError):
+        try:
+            if not file.exists():
+                self._make_secrets(file)
             return json.loads(file.read_text())
+        except (OSError, ValueError) as problem:
+            raise ImproperlyConfigured(
+                f"The secrets in {file} cannot be read or made: {problem}; set DROVER_HOME to a folder of yours."
+            ) from None
+
+    def _make_secrets(self, file: Path) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         made = {
             "secret_key": secrets.token_urlsafe(48),
@@ -85,4 +95,3 @@ class Home:
         with contextlib.suppress(FileExistsError):
             os.link(draft, file)
         os.unlink(draft)
-        return json.loads(file.read_text())

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable
+from uuid import uuid4
 
 import structlog
 from django.http import HttpRequest, HttpResponse
 
 from crm.ids import base62
-from uuid import uuid4
 
 Handler = Callable[[HttpRequest], HttpResponse]
 

@@ -121,7 +121,11 @@ def birth(pid: int) -> str | None:
 def write_record(file: Path, processes: Iterable[Process]) -> None:
     """Note what runs, so that a later start can end what a killed supervisor left behind."""
     draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps({p.program.name: {"pid": p.pid, "birth": birth(p.pid)} for p in processes}))
+    draft.write_text(
+        json.dumps(
+            {p.program.name: {"pid": p.pid, "birth": birth(p.pid), "signal": p.program.stop_signal} for p in processes}
+        )
+    )
     draft.replace(file)
 
 
@@ -132,18 +136,20 @@ def end_left_over(file: Path) -> list[str]:
     except (FileNotFoundError, ValueError):
         return []
     living = {name: e for name, e in record.items() if e["birth"] is not None and birth(e["pid"]) == e["birth"]}
-    for entry in living.values():
-        end_group(entry["pid"], first=signal.SIGTERM, grace_seconds=2)
-    file.unlink(missing_ok=True)
+    end_strangers({entry["pid"]: entry["signal"] for entry in living.values()}, grace_seconds=5)
+    file.unlink()
     return list(living)
 
 
-def end_group(pid: int, *, first: signal.Signals, grace_seconds: float) -> None:
-    """Ask a process that is not our child to end, and kill its group after the grace."""
-    born = birth(pid)
+def end_strangers(signals: Mapping[int, int], *, grace_seconds: float) -> None:
+    """Ask processes that are not our children to end, each by its signal; kill the groups of all after the grace."""
+    births = {pid: birth(pid) for pid in signals}
+    for pid, number in signals.items():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
     deadline = time.monotonic() + grace_seconds
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, first)
-        while born is not None and birth(pid) == born and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        os.killpg(pid, signal.SIGKILL)
+    while any(born and birth(pid) == born for pid, born in births.items()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    for pid in signals:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)

@@ -202,11 +202,13 @@ BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's
 BULK_RESUME_DAYS = 7
 LEAD_PURGE_DAYS = 30
 SEARCH_STATEMENT_TIMEOUT_SECONDS = 10
+SEARCH_CURSOR_SECONDS = 300  # so long a page may be asked for after the one before
+SEARCH_WALK_LIMIT = 10_000  # objects that one walk by cursor gives at most
 LOADING_STATEMENT_TIMEOUT_SECONDS = 600
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["crm.api.close.conventions.CloseAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crm.api.close.authentication.CloseAuthentication"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_FILTER_BACKENDS": [],

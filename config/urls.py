@@ -11,6 +11,8 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(authentication_classes=[]), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(authentication_classes=[], url_name="schema")),
     path("api/v1/", include("crm.api.close.urls")),
+    path("api/v1/", include("search.urls")),
+    path("api/v1/", include("bulk_actions.api.close")),
 ]
 
 handler400 = "crm.api.close.conventions.bad_request"

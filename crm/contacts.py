@@ -49,15 +49,16 @@ def contacts_of(organization_id: UUID) -> QuerySet[Contact]:
 
 @transaction.atomic
 def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> list[Contact]:
-    """Make contacts of `lead`, in the order given, after those it has. Some queries in all, not some per contact."""
+    """Make contacts of `lead`, in the order given, after those it has."""
     if not drafts:
         return []
     # Waits for another one that is being added: two must not get one position.
     if not Lead.objects.select_for_update(no_key=True).filter(pk=lead.pk).exists():
         raise FieldErrors({"lead": "Object does not exist."})
     first = _next_position(lead.pk)
-    contacts = Contact.objects.bulk_create(
-        Contact(
+    # One by one: bulk_create does not read back a key that the database makes.
+    contacts = [
+        Contact.objects.create(
             organization_id=lead.organization_id,
             lead=lead,
             position=first + offset,
@@ -67,7 +68,7 @@ def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> lis
             **draft.texts,
         )
         for offset, draft in enumerate(drafts)
-    )
+    ]
     pairs = list(zip(contacts, drafts, strict=True))
     for name in _DETAILS:
         _make_details(name, [(contact, getattr(draft, name) or ()) for contact, draft in pairs])

@@ -55,6 +55,10 @@ def update_field(*, field: CustomField, properties: Mapping[str, object], by: Us
     them otherwise, or another `accepts_multiple_values`, is refused; a choice taken away stays where it is set.
     """
     lock_customizations(field.organization_id)
+    # What the caller has read may be old by now, and gone.
+    field = CustomField.objects.filter(pk=field.pk).first()
+    if field is None:
+        raise NotFound
     _apply(field, properties)
     field.updated_by = by
     field.date_updated = Now()
@@ -63,16 +67,6 @@ def update_field(*, field: CustomField, properties: Mapping[str, object], by: Us
     )
     field.refresh_from_db()
     return field
-
-
-def hold_field(field_id: UUID, organization_id: UUID) -> bool:
-    """Keep the field from being deleted until this transaction ends; False when the organization has none such."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT FROM crm_customfield WHERE id = %s AND organization_id = %s FOR KEY SHARE",
-            [field_id, organization_id],
-        )
-        return cursor.rowcount == 1
 
 
 def delete_field(*, field: CustomField) -> None:
@@ -92,17 +86,15 @@ def delete_field(*, field: CustomField) -> None:
 def order_fields(*, organization: Organization, object_type: FieldObject, first: Sequence[UUID]) -> None:
     """Put these fields first, in this order; the others follow in the order they had. Unknown ids: `FieldErrors`."""
     lock_customizations(organization.pk)
-    fields = {field.pk: field for field in _fields_of(organization, object_type)}
+    fields = {
+        field.pk: field for field in CustomField.objects.filter(organization=organization, object_type=object_type)
+    }
     if any(key not in fields for key in first):
         raise FieldErrors({"fields": "Object does not exist."})
     ordered = [fields[key] for key in dict.fromkeys([*first, *fields])]
     for position, field in enumerate(ordered):
         field.position = position
     CustomField.objects.bulk_update(ordered, ["position"])
-
-
-def _fields_of(organization: Organization, object_type: FieldObject) -> Sequence[CustomField]:
-    return list(CustomField.objects.filter(organization=organization, object_type=object_type))
 
 
 def _apply(field: CustomField, properties: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from django.db.models import Q, Value
+from django.db.models import Q, TextField, Value
 from django.db.models.functions import Concat, Trim
 
 from crm.errors import FieldErrors
@@ -151,7 +151,7 @@ def _users(field: CustomField, values: list[object], path: str) -> list[Scalar]:
     known = set(members.filter(user_id__in=keys.values()).values_list("user_id", flat=True)) if keys else set()
     named: dict[str, list[UUID]] = {}
     if names := set(texts) - set(keys):
-        full_name = Trim(Concat("user__first_name", Value(" "), "user__last_name"))
+        full_name = Trim(Concat("user__first_name", Value(" "), "user__last_name", output_field=TextField()))
         active = members.filter(is_active=True, user__is_active=True).annotate(full_name=full_name)
         for name, user_id in active.filter(full_name__in=names).values_list("full_name", "user_id"):
             named.setdefault(name, []).append(user_id)

@@ -12,7 +12,7 @@ from crm.models import Organization
 def hold_row(model: type[Model], condition: str, parameters: list[object]) -> UUID | None:
     """The id of the row, kept from being deleted until this transaction ends; None where there is none.
 
-    Waits for a transaction that is deleting it. FOR KEY SHARE: any number may hold a row, and it may be renamed meanwhile.
+    Waits for a transaction that is deleting it. FOR KEY SHARE: any number may hold a row, also while it is renamed.
     """
     if not connection.in_atomic_block:
         raise TransactionManagementError("A row is held until a transaction ends: begin one first.")

@@ -50,10 +50,10 @@ def create_status(*, organization: Organization, label: object) -> LeadStatus:
 def rename_status(*, status: LeadStatus, label: object) -> LeadStatus:
     """Give the status another label; its slug stays. `FieldErrors` for a label that is empty or taken."""
     lock_customizations(status.organization_id)
-    status.label = _free_label(status.organization_id, label, but=status.pk)
-    status.date_updated = Now()
+    cleaned = _free_label(status.organization_id, label, but=status.pk)
     # Touches no column of a key, so those who hold the status are not waited for.
-    status.save(update_fields=["label", "date_updated"])
+    if not LeadStatus.objects.filter(pk=status.pk).update(label=cleaned, date_updated=Now()):
+        raise NotFound
     status.refresh_from_db()
     return status
 

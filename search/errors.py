@@ -7,7 +7,10 @@ _MAX_SHOWN = 80  # characters of something that the caller wrote
 
 
 class InvalidSearch(FieldErrors):
-    """The query cannot be understood, or is not allowed. `field_errors` maps paths such as `s_query.queries[1].value`."""
+    """The query cannot be understood, or is not allowed.
+
+    `field_errors` maps paths such as `s_query.queries[1].value` to messages.
+    """
 
 
 class SearchTooSlow(Invalid):

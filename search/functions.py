@@ -1,4 +1,4 @@
-"""The SQL functions that text conditions use, as made by migration 0001. All are immutable, so that indexes may use them."""
+"""The SQL functions that text conditions use, as migration 0001 makes them. All are immutable: indexes may use them."""
 
 from search.unicode_ranges import LETTERS_AND_DIGITS, MARKS, regex_class
 
@@ -34,7 +34,9 @@ CREATE FUNCTION drover_custom_texts(custom jsonb, keys text[]) RETURNS text[] LA
 RETURN ARRAY(
     SELECT item #>> '{{}}'
     FROM jsonb_each(custom) AS field (key, value),
-         jsonb_array_elements(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END) AS item
+         jsonb_array_elements(
+             CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END
+         ) AS item
     WHERE key COLLATE "C" = ANY (keys)
 );
 COMMENT ON FUNCTION drover_custom_texts(jsonb, text[]) IS 'The values of those custom fields, one by one.';

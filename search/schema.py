@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, Expression, F, IntegerField, Model, OuterRef, QuerySet, Subquery, Value, When
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Case, Exists, Expression, F, IntegerField, Model, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Lower, NullIf, Trim
 
-from crm.models import Address, Contact, ContactEmail, ContactPhone, ContactUrl, FieldType, Lead
+from crm.models import Address, Contact, ContactEmail, ContactPhone, ContactUrl, FieldType, Lead, Suppression
 from search.expressions import (
     CountOf,
     CustomTexts,
@@ -23,6 +23,7 @@ from search.expressions import (
     text_value,
 )
 from search.nodes import Kind
+from search.unsupported import UNSUPPORTED_LEAD_FIELDS
 
 CustomKeys = Mapping[str, tuple[str, ...]]  # by object type: the keys of custom fields whose values are texts
 
@@ -66,11 +67,29 @@ def _present(column: str) -> Expression:
     return NullIf(F(column), text_value(""))
 
 
+def _contact_name() -> Expression:
+    """What was typed as the name, else first and last name."""
+    parts = Joined(_present("first_name"), _present("last_name"))
+    return Coalesce(_present("name"), NullIf(parts, text_value("")))
+
+
 def _display_name() -> Expression:
-    """The lead's name, else that of its first contact with one."""
-    named = Contact.objects.filter(lead_id=OuterRef("pk")).annotate(shown=_present("name"))
-    first = named.filter(IsPresent(F("shown"))).order_by("position", "pk").values("shown")[:1]
-    return Coalesce(_present("name"), Subquery(first))
+    """The lead's name, else what its first contact is known by: a name, an e-mail address or a number."""
+    emails = ContactEmail.objects.filter(contact_id=OuterRef("pk")).order_by("position", "pk").values("email")
+    phones = ContactPhone.objects.filter(contact_id=OuterRef("pk")).order_by("position", "pk").values("phone")
+    known_by = Coalesce(_contact_name(), Subquery(emails[:1]), Subquery(phones[:1]))
+    first = Contact.objects.filter(lead_id=OuterRef("pk")).order_by("position", "pk").annotate(known_by=known_by)
+    return Coalesce(_present("name"), Subquery(first.values("known_by")[:1]))
+
+
+def _is_unsubscribed() -> Expression:
+    return Exists(
+        Suppression.objects.filter(
+            organization_id=OuterRef("organization_id"),
+            address=Lower(Trim(OuterRef("email"))),
+            reason=Suppression.Reason.UNSUBSCRIBED,
+        )
+    )
 
 
 def _all_urls_count() -> Expression:
@@ -93,7 +112,7 @@ def _texts_of(objects: QuerySet[Model], column: str) -> Expression:
 
 def _contact_documents(keys: CustomKeys) -> Expression:
     return Together(
-        TextArray(F("name"), F("title")),
+        TextArray(_contact_name(), F("title")),
         _texts_of(ContactEmail.objects.filter(contact_id=OuterRef("pk")), "email"),
         _texts_of(ContactPhone.objects.filter(contact_id=OuterRef("pk")), "phone"),
         _texts_of(ContactUrl.objects.filter(contact_id=OuterRef("pk")), "url"),
@@ -128,31 +147,6 @@ _RECORD = {
     "date_updated": _column("date_updated", Kind.MOMENT),
 }
 
-_UNSUPPORTED_LEAD_FIELDS = frozenset(
-    """
-    num_contacts num_emails num_email_addresses num_phone_numbers num_calls num_outgoing_calls num_incoming_calls
-    num_missed_calls num_sent_emails num_received_emails num_sms num_sent_sms num_received_sms num_meetings
-    num_completed_meetings num_upcoming_meetings num_canceled_meetings num_declined_meetings num_notes num_tasks
-    num_completed_tasks num_incomplete_tasks num_opportunities num_active_opportunities num_won_opportunities
-    num_lost_opportunities num_annual_opportunities num_monthly_opportunities num_one_time_opportunities num_activities
-    num_addresses num_urls num_contact_urls times_communicated last_communication_date last_communication_type
-    last_communication_user_id first_communication_date first_communication_type first_communication_user_id
-    last_activity_date last_activity_type last_activity_user_id last_call_created last_call_duration
-    last_call_disposition last_call_note last_call_user_id last_outgoing_call_date last_incoming_call_date
-    last_email_date last_email_subject last_incoming_email_date last_outgoing_email_date last_incoming_sms_date
-    last_outgoing_sms_date last_sms_date last_note_date email_last_opened last_lead_status_change_date
-    last_opportunity_status_change_date next_task_date next_task_text next_task_user_id primary_opportunity_value
-    primary_opportunity_status primary_opportunity_status_type primary_opportunity_user_id
-    primary_opportunity_pipeline_id primary_opportunity_confidence primary_opportunity_date_won
-    primary_opportunity_period primary_email primary_phone primary_contact_name timezone_id first_source
-    """.split()
-) | {
-    f"{what}_{period}{state}opportunity_value"
-    for what in ("total", "avg", "min", "max")
-    for period in ("", "annual_", "monthly_", "one_time_", "annualized_")
-    for state in ("", "active_", "won_", "lost_")
-}
-
 _TYPES = [
     ObjectType(
         "lead",
@@ -170,7 +164,7 @@ _TYPES = [
         },
         prefix="lead",
         has_custom_fields=True,
-        unsupported_fields=_UNSUPPORTED_LEAD_FIELDS,
+        unsupported_fields=UNSUPPORTED_LEAD_FIELDS,
     ),
     ObjectType(
         "contact",
@@ -179,7 +173,7 @@ _TYPES = [
         {
             **_RECORD,
             "lead_id": _column("lead_id", Kind.REFERENCE, "lead"),
-            "name": _text("name"),
+            "name": Field(Kind.TEXT, _contact_name),
             "title": _text("title"),
             "emails_count": _count(lambda: ContactEmail.objects.filter(contact_id=OuterRef("pk"))),
             "phones_count": _count(lambda: ContactPhone.objects.filter(contact_id=OuterRef("pk"))),
@@ -192,7 +186,11 @@ _TYPES = [
         "contact_email",
         lambda: ContactEmail.objects.all(),
         _own_text("email"),
-        {"email": _text("email"), "type": _text("type", Kind.CHOICE)},
+        {
+            "email": _text("email"),
+            "type": _text("type", Kind.CHOICE),
+            "is_unsubscribed": Field(Kind.BOOLEAN, _is_unsubscribed),
+        },
     ),
     ObjectType(
         "contact_phone",
@@ -218,10 +216,20 @@ RESULT_TYPES = ("lead", "contact")
 DEFAULT_TYPE = "lead"
 
 UNSUPPORTED_TYPES = frozenset(
-    """
-    opportunity activity.email activity.call activity.note activity.sms activity.meeting activity.custom_activity
-    activity.whatsapp_message activity.form_submission task sequence_subscription custom_object
-    """.split()
+    {
+        "opportunity",
+        "activity.email",
+        "activity.call",
+        "activity.note",
+        "activity.sms",
+        "activity.meeting",
+        "activity.custom_activity",
+        "activity.whatsapp_message",
+        "activity.form_submission",
+        "task",
+        "sequence_subscription",
+        "custom_object",
+    }
 )
 
 # (this, related): the path on the related object, and the one on this object, that hold the same key.

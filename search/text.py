@@ -25,7 +25,7 @@ _letters, _marks, _spaceless = _Ranges(LETTERS_AND_DIGITS), _Ranges(MARKS), _Ran
 
 @cache
 def _lower(character: str) -> str:
-    # Simple lower case, as the database's `pg_c_utf8` has it: always one character ("İ" becomes "i", a final sigma stays σ).
+    # Simple lower case, as the database's `pg_c_utf8` has it: one character for one ("İ" becomes "i", a final sigma σ).
     return character.lower()[0]
 
 

@@ -1,9 +1,15 @@
-"""Fixtures that every test may use. The servers are real: `DATABASE_URL`/`REDIS_URL`, else embedded ones for the run."""
+"""Fixtures that every test may use. The servers are real: those of the environment, else embedded ones for the run."""
+
+import base64
+from collections.abc import Iterator
 
 import pytest
+from rest_framework.test import APIClient
 
-from crm.models import Membership, Organization, User
+from crm.auth import make_api_key
+from crm.models import LeadStatus, Membership, Organization, User
 from tests import factories
+from tests.stack import Stack, open_home
 
 
 @pytest.fixture
@@ -19,3 +25,34 @@ def user(organization: Organization) -> User:
 @pytest.fixture
 def membership(organization: Organization, user: User) -> Membership:
     return factories.MembershipFactory.create(organization=organization, user=user)
+
+
+@pytest.fixture
+def status(organization: Organization) -> LeadStatus:
+    return factories.LeadStatusFactory.create(organization=organization)
+
+
+@pytest.fixture
+def api_key_secret(membership: Membership) -> str:
+    return make_api_key(membership=membership)[1]
+
+
+@pytest.fixture
+def api(api_key_secret: str) -> APIClient:
+    """A client of the Close dialect, with a key of an admin of `organization`."""
+    return client_with(api_key_secret)
+
+
+def client_with(secret: str) -> APIClient:
+    credentials = base64.b64encode(f"{secret}:".encode()).decode()
+    client = APIClient()
+    client.default_format = "json"
+    client.credentials(HTTP_AUTHORIZATION=f"Basic {credentials}")
+    return client
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """One running stack of real processes, shared by every test that kills, freezes or cuts some of them."""
+    with open_home() as home, Stack(home) as running:
+        yield running

@@ -20,6 +20,7 @@ _first = RUN_HOME not in os.environ
 if _first:
     os.environ[RUN_HOME] = tempfile.mkdtemp(prefix="drover-test-", dir="/tmp")
     os.chmod(os.environ[RUN_HOME], 0o711)  # under root the database server runs as another user
+    (Path(os.environ[RUN_HOME]) / "static").mkdir()  # WhiteNoise warns of a missing one, and warnings are errors
     atexit.register(shutil.rmtree, os.environ[RUN_HOME], ignore_errors=True)
 os.environ["DROVER_HOME"] = os.environ[RUN_HOME]
 _keeper: subprocess.Popen[str] | None = None

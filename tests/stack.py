@@ -51,6 +51,7 @@ def open_home() -> Iterator[Home]:
     try:
         yield Home(folder)
     finally:
+        shutil.rmtree(Home(folder).run, ignore_errors=True)
         shutil.rmtree(folder)
 
 

@@ -40,6 +40,14 @@ def rate(progress: Progress) -> str:
     return "–" if progress.leads_per_second is None else f"{number(progress.leads_per_second)}/s"
 
 
+def pace(progress: Progress) -> str:
+    """`520/s, about 3 min 20 s left`, as far as it is known."""
+    if progress.leads_per_second is None:
+        return ""
+    left = "" if progress.eta_seconds is None else f", about {duration(progress.eta_seconds)} left"
+    return rate(progress) + left
+
+
 def done_of_total(progress: Progress) -> str:
     return f"{number(progress.n_processed)} / {number(progress.n_leads)}"
 
@@ -68,8 +76,7 @@ def figures(action: BulkAction, progress: Progress) -> dict[str, object]:
         "is_final": action.status in FINAL,
         "percent": percent(action, progress),
         "done_of_total": done_of_total(progress),
-        "rate": rate(progress),
-        "eta": duration(progress.eta_seconds),
+        "pace": pace(progress),
         "succeeded": number(progress.n_succeeded),
         "unchanged": number(progress.n_unchanged),
         "skipped": number(progress.n_skipped),

@@ -49,6 +49,7 @@ class BulkActionAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     actions = ("pause", "resume", "cancel")
     actions_detail = ("pause_job", "resume_job", "cancel_job")
+    actions_detail_hide_default = True  # Django's own history: of a job that nobody edits it knows nothing
     change_form_template = "admin/bulk_actions/bulkaction/page.html"
 
     @property

@@ -58,6 +58,8 @@ def _say_all(node: dict, names: dict[str, str]) -> str:
 
 def _say_any(node: dict, names: dict[str, str]) -> str:
     parts = [_say(child, names) for child in node["queries"]]
+    if not parts:
+        raise ValueError("any of nothing")
     if not all(parts):
         return ""
     return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"

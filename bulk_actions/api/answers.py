@@ -35,7 +35,7 @@ def _show(action: BulkAction, progress: Progress, field_names: Mapping[str, str]
         "date_created": close_datetime(action.date_created),
         "date_updated": close_datetime(action.date_updated),
         "query": None,
-        "s_query": action.s_query,
+        "s_query": action.s_query or {},  # always an object; empty for a job over lead_ids
         "results_limit": action.results_limit,
         "sort": action.sort,
         "send_done_email": action.send_done_email,

@@ -2,8 +2,10 @@
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from typing import TypeVar
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -13,6 +15,8 @@ from bulk_actions.services import Order
 from crm.auth import Caller
 from crm.errors import FieldErrors, Invalid
 from crm.ids import parse_close_id
+from search.nodes import Ids
+from search.resolve import Resolved, resolve
 
 MAX_LEAD_IDS = 100_000
 _SHARED_KEYS = {
@@ -57,20 +61,19 @@ def order_of(kind: Kind, body: Body, *, caller: Caller, tz: tzinfo) -> Order:
     problems = Problems()
     problems.gather(lambda: _refuse_unknown_keys(body))
     params = problems.gather(lambda: _PARAMS[kind](body, caller))
-    query, path, wrapped = _unwrap(body.get("s_query"))
-    limit = problems.gather(lambda: _results_limit(body, wrapped))
-    sort = body["sort"] if body.get("sort") is not None else wrapped.get("sort")
-    resolved = problems.gather(lambda: _resolved(kind, body, query, path, sort, caller, tz))
+    resolved = problems.gather(lambda: _resolved(kind, body, caller, tz))
     send = problems.gather(lambda: _boolean(body, "send_done_email", default=True))
     ceiling = problems.gather(lambda: _ceiling(body))
     problems.raise_any()
+    assert resolved is not None  # or there would have been a problem
+    wrapping = body["s_query"] if isinstance(body.get("s_query"), dict) else {}
     return Order(
         kind=kind,
         params=params or {},
         s_query=body.get("s_query"),
-        resolved_query=resolved or {},
-        sort=list(sort or []),
-        results_limit=limit,
+        resolved_query=resolved.to_json(),
+        sort=body.get("sort") or wrapping.get("sort") or [],
+        results_limit=resolved.results_limit,
         send_done_email=bool(send),
         leads_per_minute=ceiling,
     )
@@ -97,31 +100,33 @@ def _delete_params(body: Body, caller: Caller) -> dict[str, object]:
 _PARAMS: dict[str, Callable[[Body, Caller], dict[str, object]]] = {Kind.DELETE: _delete_params, Kind.EDIT: edit_params}
 
 
-def _unwrap(s_query: object) -> tuple[object, str, Mapping[str, object]]:
-    """The bare node of `s_query`, its path, and the wrapping that a Smart View puts around it."""
-    if isinstance(s_query, dict) and "query" in s_query and "type" not in s_query:
-        return s_query["query"], "s_query.query", s_query
-    return s_query, "s_query", {}
-
-
-def _resolved(
-    kind: Kind, body: Body, query: object, path: str, sort: object, caller: Caller, tz: tzinfo
-) -> dict[str, object]:
+def _resolved(kind: Kind, body: Body, caller: Caller, tz: tzinfo) -> Resolved:
+    s_query, lead_ids = body.get("s_query"), body.get("lead_ids")
     if body.get("query") is not None:
         raise FieldErrors({"query": "Text queries are not supported yet. Use s_query."})
-    if body.get("lead_ids") is not None:
-        if query is not None:
-            raise FieldErrors({"lead_ids": "Give either s_query or lead_ids, not both."})
-        return {"lead_ids": _lead_ids(body["lead_ids"])}
-    if query is None:
+    if lead_ids is None and s_query is None:
         raise FieldErrors({"s_query": 'This field is required. For every lead send {"type": "match_all"}.'})
-    resolved = resolve(query=query, sort=sort, caller=caller, tz=tz, now=timezone.now(), path=path, for_bulk=True)
+    if lead_ids is not None and s_query is not None:
+        raise FieldErrors({"lead_ids": "Give either s_query or lead_ids, not both."})
+    ids = None if lead_ids is None else _lead_ids(lead_ids)
+    resolved = resolve(
+        query=s_query if ids is None else {"type": "match_all"},
+        sort=body.get("sort"),
+        results_limit=body.get("results_limit"),
+        caller=caller,
+        tz=tz,
+        now=timezone.now(),
+        for_bulk=True,
+    )
+    if ids is not None:
+        return replace(resolved, node=Ids(ids))
     if resolved.object_type != "lead" and (kind == Kind.DELETE or resolved.object_type != "contact"):
-        raise FieldErrors({path: f"This action works on leads, the query finds objects of type {resolved.object_type}."})
-    return resolved.to_json()
+        problem = f"This action works on leads, but the query finds objects of the type {resolved.object_type}."
+        raise FieldErrors({"s_query": problem})
+    return resolved
 
 
-def _lead_ids(value: object) -> list[str]:
+def _lead_ids(value: object) -> tuple[UUID, ...]:
     if not isinstance(value, list) or not value:
         raise FieldErrors({"lead_ids": "Value must be a list of lead ids, not empty."})
     if len(value) > MAX_LEAD_IDS:
@@ -130,18 +135,7 @@ def _lead_ids(value: object) -> list[str]:
     wrong = {f"lead_ids[{index}]": "Not a lead id." for index, key in enumerate(keys) if key is None}
     if wrong:
         raise FieldErrors(dict(list(wrong.items())[:20]))
-    return [str(key) for key in dict.fromkeys(keys)]
-
-
-def _results_limit(body: Body, wrapped: Mapping[str, object]) -> int | None:
-    value = body["results_limit"] if body.get("results_limit") is not None else wrapped.get("results_limit")
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise FieldErrors({"results_limit": "Input should be a valid integer"})
-    if value < 0:
-        raise FieldErrors({"results_limit": "Input should be greater than or equal to 0"})
-    return min(value, 2**62)
+    return tuple(dict.fromkeys(key for key in keys if key is not None))
 
 
 def _ceiling(body: Body) -> int | None:

@@ -11,7 +11,7 @@ CEILING_SECONDS = 10  # what the ceiling makes the status edit last, so that the
 PAUSE_AT = 0.4  # of its leads
 STAND_STILL_SECONDS = 2.0
 JOB_SECONDS = 60
-FIELD_NAME = "Campaigns"
+FIELD_NAME = "Mailings"
 
 
 def set_status(crm: Crm, screen: Screen) -> Json:
@@ -175,7 +175,7 @@ def _field_with_new_choice(crm: Crm) -> tuple[Json, str]:
     fields = crm.call("get", "custom_field_schema/lead")["fields"]
     field = next((field for field in fields if field["name"] == FIELD_NAME), None)
     choices = list(field["choices"]) if field else []
-    value = f"Campaign {len(choices) + 1}"
+    value = f"Mailing {len(choices) + 1}"
     choices.append(value)
     if field is None:
         new = {"name": FIELD_NAME, "type": "choices", "accepts_multiple_values": True, "choices": choices}

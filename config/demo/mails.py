@@ -11,7 +11,7 @@ from uuid import UUID
 from config.demo.errors import expect
 
 MAIL_SECONDS = 20
-N_LINES = 6
+N_LINES = 9
 
 
 def mails_in(folder: Path) -> set[Path]:

@@ -35,10 +35,11 @@ class JobProgress:
         self._shown = ""
         self._bar = Progress(
             TextColumn("  {task.description}"),
-            BarColumn(bar_width=32),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rest]}"),
             console=screen.console,
+            expand=True,  # the bar gives way to the numbers on a narrow terminal
             disable=not screen.console.is_terminal,
         )
         self._task = self._bar.add_task(label, total=None, rest="")
@@ -57,7 +58,7 @@ class JobProgress:
         rest = str(job["status"])
         if job["status"] == "processing":
             rest += f" {rate:,.0f} leads/s" if rate else ""
-            rest += f", about {eta:,.0f} s left" if eta else ""
+            rest += f", {eta:,.0f} s left" if eta else ""
         self._bar.update(self._task, total=total, completed=done, rest=rest)
         if not self._screen.console.is_terminal:
             of = "?" if total is None else f"{total:,}"

@@ -21,7 +21,7 @@ import psycopg
 
 from config.embedded.folders import can_run, is_open_to, own_folder, server_account
 from config.home import Home
-from config.processes import CannotStart, Process, Program, as_account, birth, end_group
+from config.processes import CannotStart, Process, Program, as_account, birth, end_strangers
 
 VERSION = "18"
 ELSEWHERE = Path("/var/tmp")  # survives a restart, and every account may enter it
@@ -160,7 +160,7 @@ class Postgres:
                 pid = int(file.read_text().splitlines()[0])
                 # The pid may be another program's by now: only one that runs on our folder is ours to end.
                 if birth(pid) and str(self._home.postgres_socket_folder) in _command_line(pid):
-                    end_group(pid, first=signal.SIGINT, grace_seconds=20)
+                    end_strangers({pid: signal.SIGINT}, grace_seconds=20)
 
     def _make_cluster(self) -> None:
         if self.data.exists():

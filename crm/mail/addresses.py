@@ -19,8 +19,8 @@ def has_controls(text: str) -> bool:
 def normalise(text: str) -> str:
     """`text` as an address: trimmed, in lower case, its domain in A-labels. `Invalid` where it is no address.
 
-    Lower case in the local part too: whoever unsubscribed as `Jo@…` must not be written to as `jo@…`, and a job writes to
-    both once. A local part outside ASCII is refused, since not every relay speaks SMTPUTF8.
+    Lower case in the local part too: whoever unsubscribed as `Jo@…` must not be written to as `jo@…`, and one job
+    writes to both once. A local part outside ASCII is refused, since not every relay speaks SMTPUTF8.
     """
     address = text.strip(" \t").lower()
     local, at, domain = address.rpartition("@")

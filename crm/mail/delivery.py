@@ -188,7 +188,7 @@ def _send(mail: OutboxMail, line: transport.Connection) -> Outcome:
     """Try one mail. Raises `RelayAway` when the trouble has nothing to do with this mail."""
     try:
         content = message.build(mail)
-        sender = message.sender_of(mail).addr_spec
+        sender = message.envelope_sender(mail)
     except Invalid as problem:
         return Outcome(MailState.ERROR, "invalid_message", problem.errors[0], tried=False)
     except Exception:

@@ -1,10 +1,10 @@
 """An outbox row as a message: built by the standard library's classes, never by joining strings."""
 
 import re
-from email.headerregistry import Address
+from email.headerregistry import Address, AddressHeader, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
+from functools import lru_cache
 
 from django.utils import timezone
 
@@ -26,10 +26,10 @@ _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?[^?]*\?=", re.IGNORECASE)
 def build(mail: OutboxMail) -> EmailMessage:
     """The message of `mail`, ready for the wire. `Invalid` where a header would not say exactly what the row says."""
     message = EmailMessage(policy=POLICY)
-    message["From"] = sender_of(mail)
-    message["To"] = Address(addr_spec=normalise(mail.address))
-    message["Subject"] = _plain(mail.subject, "subject")
-    message["Date"] = format_datetime(timezone.now())
+    message["From"] = _from_header(mail.sender)
+    message["To"] = _address("", mail.address)
+    message["Subject"] = _subject_header(mail.subject)
+    message["Date"] = timezone.now()
     message["Message-ID"] = _plain(mail.message_id, "Message-ID")
     if mail.purpose == Purpose.NOTICE:
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834; never on what a person sends
@@ -43,17 +43,33 @@ def build(mail: OutboxMail) -> EmailMessage:
     return message
 
 
-def sender_of(mail: OutboxMail) -> Address:
-    """Who the message says it is from; its address is also the envelope's sender."""
-    addresses = POLICY.header_factory("From", _plain(mail.sender, "sender")).addresses
-    if len(addresses) != 1:
-        raise Invalid(["The sender is not one e-mail address."])
-    return Address(addresses[0].display_name, addr_spec=normalise(addresses[0].addr_spec))
+def envelope_sender(mail: OutboxMail) -> str:
+    """The address that the message says it is from."""
+    return _from_header(mail.sender).addresses[0].addr_spec
 
 
 def as_sender(name: str, address: str) -> str:
     """The text to store as `OutboxMail.sender`. `Invalid` for no address, or controls in the name."""
-    return str(Address(_plain(name, "sender's name"), addr_spec=normalise(address)))
+    return str(_address(_plain(name, "sender's name"), address))
+
+
+# Thousands of mails have one sender, and often one subject; parsing these took a fifth of the time of sending.
+@lru_cache(maxsize=1000)
+def _from_header(sender: str) -> AddressHeader:
+    addresses = POLICY.header_factory("From", _plain(sender, "sender")).addresses
+    if len(addresses) != 1:
+        raise Invalid(["The sender is not one e-mail address."])
+    return POLICY.header_factory("From", _address(addresses[0].display_name, addresses[0].addr_spec))
+
+
+@lru_cache(maxsize=1000)
+def _subject_header(subject: str) -> UnstructuredHeader:
+    return POLICY.header_factory("Subject", _plain(subject, "subject"))
+
+
+def _address(name: str, address: str) -> Address:
+    local, _, domain = normalise(address).rpartition("@")
+    return Address(name, username=local, domain=domain)
 
 
 def _plain(text: str, what: str) -> str:

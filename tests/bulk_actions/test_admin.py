@@ -102,7 +102,7 @@ def test_list_of_ten_thousand_jobs_needs_few_queries(
         answer = staff_client.get(reverse(LIST))
     assert answer.status_code == 200
     assert timezone.now() - started < timedelta(seconds=3)
-    assert "10000 bulk actions" in answer.content.decode()
+    assert answer.context["cl"].result_count == 10_000
 
 
 def test_list_shows_how_far_each_job_is(staff_client: Client, running: BulkAction) -> None:
@@ -114,8 +114,8 @@ def test_list_shows_how_far_each_job_is(staff_client: Client, running: BulkActio
 
 def test_list_finds_a_job_by_its_id_in_any_spelling(staff_client: Client, running: BulkAction) -> None:
     for spelling in (str(running.pk), running.pk.hex, close_id("bulkdelete", running.pk)):
-        assert "1 bulk action" in staff_client.get(reverse(LIST), {"q": spelling}).content.decode()
-    assert "0 bulk actions" in staff_client.get(reverse(LIST), {"q": str(uuid4())}).content.decode()
+        assert staff_client.get(reverse(LIST), {"q": spelling}).context["cl"].result_count == 1
+    assert staff_client.get(reverse(LIST), {"q": str(uuid4())}).context["cl"].result_count == 0
 
 
 def test_page_shows_counts_filter_and_transitions(staff_client: Client, running: BulkAction, user: User) -> None:

@@ -123,7 +123,7 @@ def _word(value: object) -> str:
 
 
 def zone_of(request: Request, caller: Caller) -> tzinfo:
-    """The caller's zone: `x-tz-offset` in hours east of UTC (ignored where malformed), else the user's own, else UTC."""
+    """The zone of the caller: `x-tz-offset` in hours east of UTC (if well formed), else the user's own, else UTC."""
     try:
         hours = float(request.headers.get("x-tz-offset", "nan"))
     except ValueError:

@@ -266,7 +266,7 @@ def test_another_organizations_suppression_counts_for_nothing(post: Post, reserv
 
 @pytest.mark.django_db(transaction=True)
 def test_an_address_suppressed_after_the_claim_is_withheld(post: Post, reserve: Reserve) -> None:
-    """A gate is asked after the claim was committed and before anything leaves: the moment to suppress from elsewhere."""
+    """A gate is asked after the claim has been committed: the moment to suppress from elsewhere."""
     mail = reserve()
 
     def suppress(sources: set[UUID]) -> set[UUID]:

@@ -1,0 +1,48 @@
+# Everything runs in .venv, which is made when it is missing and brought up to date when requirements.txt changed.
+PYTHON ?= python3
+RUN := .venv/bin/python
+READY := .venv/.up-to-date
+SLOW := faults or browser or stack
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test test-fast lint bench openapi
+
+help:
+	@echo "make demo       seed data and run bulk jobs end to end, with progress bars"
+	@echo "make up         the whole stack in the foreground (PORT, WORKERS, DROVER_HOME)"
+	@echo "make test       every test        make test-fast   without faults, browser and running stacks"
+	@echo "make lint       what CI checks    make bench       ratios against raw SQL"
+	@echo "make openapi    write docs/openapi.yaml anew"
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(RUN) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+demo: $(READY)
+	@$(RUN) manage.py demo
+
+up: $(READY)
+	@exec $(RUN) manage.py up
+
+test: test-fast
+	$(RUN) -m pytest -m "$(SLOW)"
+
+test-fast: $(READY)
+	$(RUN) -m pytest -n 2 -m "not ($(SLOW))"
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	.venv/bin/lint-imports
+	$(RUN) -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run # needs no database
+	PUBLIC_URL=https://drover.example $(RUN) manage.py check --deploy --fail-level WARNING
+	@$(RUN) manage.py spectacular --validate --fail-on-warn --file .venv/openapi.yaml
+	@diff -u docs/openapi.yaml .venv/openapi.yaml || { echo "docs/openapi.yaml is not what is served: make openapi"; exit 1; }
+
+openapi: $(READY)
+	$(RUN) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+bench: $(READY)
+	@$(RUN) -m bench

@@ -1,0 +1,59 @@
+"""The published schema is valid, and what is served is what it says, whatever is sent."""
+
+from io import StringIO
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from config.wsgi import application
+from crm.auth import make_api_key
+from crm.models import Membership, Organization
+from tests import factories
+
+EXAMPLES_PER_OPERATION = 15
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+
+schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
+
+
+def test_the_schema_is_valid_and_nothing_in_it_is_guessed() -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=StringIO())
+
+
+@pytest.mark.django_db
+def test_the_schema_and_its_pages_are_served(client: object) -> None:
+    assert client.get("/api/schema/").status_code == 200
+    assert client.get("/api/docs/").status_code == 200
+
+
+@pytest.fixture
+def secret(db: None, organization: Organization, membership: Membership) -> str:
+    factories.LeadStatusFactory.create(organization=organization, label="Potential")
+    return make_api_key(membership=membership)[1]
+
+
+@pytest.mark.django_db
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES_PER_OPERATION,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_answers_are_what_the_schema_says(case: schemathesis.Case, secret: str) -> None:
+    case.call_and_validate(headers={"Authorization": f"Bearer {secret}"}, checks=CHECKS)

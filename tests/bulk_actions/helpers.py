@@ -1,0 +1,118 @@
+"""What engine tests share: jobs, slices, and the invariant that each of them ends with."""
+
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Sum
+
+from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
+from bulk_actions.progress import progress_of
+from bulk_actions.runner import Slice, run_slice
+from bulk_actions.services import Order, create_bulk_action
+from bulk_actions.states import FINAL
+from crm.auth import Caller
+from crm.models import Lead, LeadStatus, Membership
+from search.nodes import Ids
+from search.resolve import Resolved
+
+
+def caller_of(membership: Membership) -> Caller:
+    return Caller(membership.organization, membership.user, membership, None)
+
+
+def make_leads(status: LeadStatus, n: int, **fields: object) -> list[Lead]:
+    """`n` new leads, in the order of their keys."""
+    known = set(Lead.all_objects.values_list("pk", flat=True))
+    new = (Lead(organization=status.organization, status=status, name=f"Lead {i}", **fields) for i in range(n))
+    Lead.objects.bulk_create(new, batch_size=5000)
+    return list(Lead.objects.exclude(pk__in=known).order_by("pk")) if known else list(Lead.objects.order_by("pk"))
+
+
+def make_job(membership: Membership, kind: Kind, params: dict, leads: list[Lead], **order: object) -> BulkAction:
+    """A job over exactly these leads."""
+    settings = {"sort": [], "results_limit": None, "send_done_email": True, "leads_per_minute": None, **order}
+    resolved = Resolved("lead", Ids(tuple(lead.pk for lead in leads))).to_json()
+    return create_bulk_action(
+        order=Order(kind=kind, params=params, s_query=None, resolved_query=resolved, **settings),
+        caller=caller_of(membership),
+    )
+
+
+def status_job(membership: Membership, to: LeadStatus, leads: list[Lead], **order: object) -> BulkAction:
+    return make_job(membership, Kind.EDIT, {"type": "set_lead_status", "status_id": str(to.pk)}, leads, **order)
+
+
+def run_to_end(action: BulkAction, *, deadline_seconds: float = 60) -> BulkAction:
+    """Slices until the job stands still; the ceiling's pauses are waited out."""
+    deadline = time.monotonic() + deadline_seconds
+    while time.monotonic() < deadline:
+        end = run_slice(action.pk)
+        action.refresh_from_db()
+        if end is Slice.NOTHING:
+            break
+        if end is Slice.WAIT:
+            time.sleep(0.05)
+    check_invariant(action)
+    return action
+
+
+def check_invariant(action: BulkAction) -> None:
+    """succeeded + unchanged + skipped + failed + pending == n_objects, on the row, in the ledger, and lead by lead."""
+    action.refresh_from_db()
+    ledger = Batch.objects.filter(action=action.pk)
+    if action.n_objects is None:
+        assert not ledger.exists()
+        return
+    total = ledger.aggregate(n=Sum("n_leads", default=0))["n"]
+    pending = ledger.filter(date_done__isnull=True).aggregate(n=Sum("n_leads", default=0))["n"]
+    progress = progress_of([action])[action.pk]
+    assert progress.n_processed + pending == action.n_objects == total
+    done = ledger.filter(date_done__isnull=False)
+    for batch in done:
+        assert batch.n_succeeded + batch.n_unchanged + batch.n_skipped + batch.n_failed == batch.n_leads
+        assert len(batch.lead_ids) == batch.n_leads
+        assert len(batch.changed_ids or []) == batch.n_succeeded
+        if batch.before is not None:
+            assert len(batch.before) == batch.n_succeeded
+    exceptions = LeadOutcome.objects.filter(action=action.pk)
+    assert exceptions.filter(outcome="skipped").count() == progress.n_skipped
+    assert exceptions.filter(outcome="failed").count() == progress.n_failed
+    assert exceptions.values("lead").distinct().count() == exceptions.count()
+    if action.status in FINAL:
+        assert action.n_succeeded == progress.n_succeeded
+
+
+class Elsewhere:
+    """Runs a function in another thread, so with another database connection."""
+
+    def __init__(self, work: Callable[..., object], *args: object, **kwargs: object) -> None:
+        self.result: object = None
+        self.problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(work, args, kwargs), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[..., object], args: tuple, kwargs: dict) -> None:
+        try:
+            self.result = work(*args, **kwargs)
+        except BaseException as problem:
+            self.problem = problem
+        finally:
+            connection.close()
+
+    def join(self, seconds: float = 60) -> object:
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), "still running"
+        if self.problem:
+            raise self.problem
+        return self.result
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+
+def changed_leads(action_id: UUID) -> int:
+    return Batch.objects.filter(action=action_id).aggregate(n=Sum("n_succeeded", default=0))["n"]

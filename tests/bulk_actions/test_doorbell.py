@@ -1,0 +1,50 @@
+"""Doorbells: one message per number at most, and no harm from a broker that is away."""
+
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+
+from bulk_actions import doorbell, tasks
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What would have been published."""
+    calls: list[tuple] = []
+    monkeypatch.setattr(tasks.run, "apply_async", lambda args, **options: calls.append(args))
+    return calls
+
+
+def test_a_doorbell_that_waits_is_not_rung_twice(rung: list[tuple]) -> None:
+    job = uuid4()
+    doorbell.ring(job, range(2))
+    doorbell.ring(job, range(3))
+    assert rung == [(str(job), 0), (str(job), 1), (str(job), 2)]
+
+
+def test_a_doorbell_that_was_answered_can_be_rung_again(rung: list[tuple]) -> None:
+    job = uuid4()
+    doorbell.ring(job)
+    doorbell.answered(job, 0)
+    doorbell.ring(job)
+    assert len(rung) == 2
+
+
+def test_a_wiped_redis_loses_the_marks_with_the_messages(rung: list[tuple]) -> None:
+    job = uuid4()
+    doorbell.ring(job)
+    cache.clear()
+    doorbell.ring(job)
+    assert len(rung) == 2
+
+
+def test_a_broker_that_is_away_is_no_error(settings: object) -> None:
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "unix:///nowhere/redis.sock",
+        }
+    }
+    doorbell.ring(uuid4())
+    doorbell.answered(uuid4(), 0)

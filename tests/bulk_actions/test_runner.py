@@ -1,0 +1,284 @@
+"""What slices do: every lead exactly once, with evidence, whatever goes wrong."""
+
+import time
+from itertools import pairwise
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from bulk_actions import ledger, runner
+from bulk_actions.actions import ACTIONS
+from bulk_actions.models import Batch, Kind, LeadOutcome
+from bulk_actions.runner import Slice, run_slice
+from bulk_actions.states import Status
+from crm.models import CustomField, Lead, LeadStatus, LeadStatusChange, Membership, OutboxMail
+from tests import factories
+from tests.bulk_actions.helpers import Elsewhere, check_invariant, make_job, make_leads, run_to_end, status_job
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
+
+
+def test_a_status_edit_changes_each_lead_once_and_writes_one_activity_for_it(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    leads = make_leads(old_status, 2500) + make_leads(new_status, 30)
+    action = run_to_end(status_job(membership, new_status, leads))
+    assert action.status == Status.DONE
+    assert (action.n_leads, action.n_succeeded, action.n_unchanged) == (2530, 2500, 30)
+    assert set(Lead.objects.values_list("status", flat=True)) == {new_status.pk}
+    changes = LeadStatusChange.objects.filter(bulk_action_id=action.pk)
+    assert changes.count() == changes.values("lead").distinct().count() == 2500
+    assert {change.old_status_id for change in changes} == {old_status.pk}
+    assert set(Lead.objects.filter(pk=leads[0].pk).values_list("updated_by", flat=True)) == {membership.user_id}
+
+
+def test_the_ledger_holds_what_each_changed_lead_held_before(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    third = factories.LeadStatusFactory.create(organization=membership.organization)
+    leads = make_leads(old_status, 3) + make_leads(third, 2)
+    action = run_to_end(status_job(membership, new_status, leads))
+    before = {}
+    for batch in Batch.objects.filter(action=action.pk):
+        before.update(zip(batch.changed_ids, batch.before, strict=True))
+    assert before == {lead.pk: str(lead.status_id) for lead in leads}
+
+
+def test_a_before_image_is_right_when_another_session_edits_the_lead_at_the_same_time(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    third = factories.LeadStatusFactory.create(organization=membership.organization)
+    leads = make_leads(old_status, 3)
+    action = status_job(membership, new_status, leads)
+    with transaction.atomic():  # an edit that has happened but not committed when the batch reads
+        Lead.objects.filter(pk=leads[1].pk).update(status=third)
+        job = Elsewhere(run_slice, action.pk)
+        _wait_until_somebody_waits_for_a_lock()
+        assert job.running
+    job.join()
+    check_invariant(action)
+    batch = Batch.objects.get(action=action.pk)
+    assert dict(zip(batch.changed_ids, batch.before, strict=True))[leads[1].pk] == str(third.pk)
+
+
+def _wait_until_somebody_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_leads_deleted_since_loading_are_skipped(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    leads = make_leads(old_status, 10)
+    action = status_job(membership, new_status, leads)
+    runner.slots.start_if_free(action)
+    runner.load(action.pk)
+    Lead.objects.filter(pk__in=[lead.pk for lead in leads[:4]]).update(deleted_at=timezone.now())
+    Lead.all_objects.filter(pk=leads[4].pk).delete()
+    action = run_to_end(action)
+    assert (action.n_succeeded, action.n_skipped, action.n_leads) == (5, 5, 10)
+    assert set(LeadOutcome.objects.values_list("outcome", "code")) == {("skipped", "lead_gone")}
+
+
+def test_a_delete_marks_the_leads_and_says_by_which_action(membership: Membership, old_status: LeadStatus) -> None:
+    leads = make_leads(old_status, 1200)
+    action = run_to_end(make_job(membership, Kind.DELETE, {}, leads))
+    assert action.n_succeeded == 1200
+    assert not Lead.objects.exists()
+    assert Lead.all_objects.filter(deleted_by_action=action.pk, deleted_at__isnull=False).count() == 1200
+
+
+@pytest.mark.parametrize(
+    ("operation", "value", "held", "becomes"),
+    [
+        ("replace", ["b"], ["a"], ["b"]),
+        ("replace", ["a"], ["a"], "unchanged"),
+        ("replace", ["a"], None, ["a"]),
+        ("add", ["b", "a"], ["a"], ["a", "b"]),
+        ("add", ["a"], ["b", "a"], "unchanged"),
+        ("add", ["x", "y"], None, ["x", "y"]),
+        ("remove", ["a"], ["b", "a", "c"], ["b", "c"]),
+        ("remove", ["a", "b"], ["a", "b"], None),
+        ("remove", ["z"], ["a"], "unchanged"),
+        ("remove", ["z"], None, "unchanged"),
+        ("clear", None, ["a"], None),
+        ("clear", None, None, "unchanged"),
+    ],
+)
+def test_operations_on_a_field_with_several_values(
+    membership: Membership, old_status: LeadStatus, operation: str, value: object, held: object, becomes: object
+) -> None:
+    field = factories.CustomFieldFactory.create(
+        organization=membership.organization, type="choices", accepts_multiple_values=True, choices=["a", "b"]
+    )
+    others = {"other": 1}
+    [lead] = make_leads(old_status, 1, custom={**others, **({field.key: held} if held else {})})
+    action = run_to_end(make_job(membership, Kind.EDIT, _field_params(field, operation, value), [lead]))
+    lead.refresh_from_db()
+    if becomes == "unchanged":
+        assert (action.n_unchanged, action.n_succeeded) == (1, 0)
+        assert lead.custom.get(field.key) == held
+    else:
+        assert (action.n_unchanged, action.n_succeeded) == (0, 1)
+        assert lead.custom.get(field.key) == becomes
+        assert Batch.objects.get(action=action.pk).before == [held]
+    assert lead.custom["other"] == 1
+
+
+def _field_params(field: CustomField, operation: str, value: object) -> dict[str, object]:
+    kind = "clear_custom_field" if operation == "clear" else "set_custom_field"
+    return {
+        "type": kind, "field_id": str(field.pk), "field_key": field.key, "operation": operation, "value": value,
+        "shown_value": value,
+    }  # fmt: skip
+
+
+def test_only_the_lead_that_the_database_refuses_fails(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    leads = make_leads(old_status, 1500)
+    with _refusing(leads[777]):
+        action = run_to_end(status_job(membership, new_status, leads))
+    assert action.status == Status.DONE
+    assert (action.n_succeeded, action.n_failed) == (1499, 1)
+    [outcome] = LeadOutcome.objects.all()
+    assert (outcome.lead_id, outcome.code) == (leads[777].pk, "refused_by_database")
+    assert outcome.message == "this lead is under seal"
+    assert LeadStatusChange.objects.count() == 1499
+
+
+class _refusing:  # noqa: N801
+    """Makes the database refuse to change one lead."""
+
+    def __init__(self, lead: Lead) -> None:
+        self._lead = lead
+
+    def __enter__(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE EXCEPTION 'this lead is under seal'; END $$;"
+                f"CREATE TRIGGER refuse BEFORE UPDATE ON crm_lead FOR EACH ROW WHEN (old.id = '{self._lead.pk}')"
+                " EXECUTE FUNCTION refuse();"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER refuse ON crm_lead; DROP FUNCTION refuse();")
+
+
+def test_a_job_whose_status_is_deleted_under_way_ends_as_an_error_and_says_so(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 5))
+    new_status.delete()
+    action = run_to_end(action)
+    assert (action.status, action.error_code, action.n_succeeded) == (Status.ERROR, "status_gone", 0)
+    assert "has been deleted" in OutboxMail.objects.get(source_id=action.pk).body_text
+
+
+def test_a_doorbell_for_a_finished_or_unknown_job_does_nothing(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = run_to_end(status_job(membership, new_status, make_leads(old_status, 5)))
+    assert run_slice(action.pk) is Slice.NOTHING
+    assert run_slice(new_status.pk) is Slice.NOTHING
+    check_invariant(action)
+    assert OutboxMail.objects.filter(source_id=action.pk).count() == 1
+
+
+def test_ten_slices_at_once_change_each_lead_once(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 20_000))
+    slices = [Elsewhere(run_slice, action.pk, number) for number in (0, 0, 0, 0, 0, 1, 1, 2, 3, 4)]
+    for one in slices:
+        one.join()
+    action = run_to_end(action)
+    assert (action.status, action.n_succeeded) == (Status.DONE, 20_000)
+    assert LeadStatusChange.objects.count() == 20_000
+    assert OutboxMail.objects.filter(source_id=action.pk).count() == 1
+
+
+def test_two_jobs_over_the_same_leads_wait_for_each_other(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    leads = make_leads(old_status, 10_000)
+    there, back = status_job(membership, new_status, leads), status_job(membership, old_status, leads[::-1])
+    slices = [Elsewhere(run_slice, action.pk, n) for action in (there, back) for n in (0, 1)]
+    for one in slices:
+        one.join()
+    for action in (there, back):
+        action = run_to_end(action)
+        assert action.status == Status.DONE
+        assert action.n_succeeded + action.n_unchanged == 10_000
+        assert LeadStatusChange.objects.filter(bulk_action_id=action.pk).count() == action.n_succeeded
+
+
+def test_leads_are_addressed_through_the_primary_key(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 5000))
+    runner.slots.start_if_free(action)
+    runner.load(action.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE crm_lead")
+    batches = list(Batch.objects.values_list("pk", flat=True))
+    with transaction.atomic(), connection.cursor() as cursor:
+        statement, parameters = ledger.statement_for(action, ACTIONS[Kind.EDIT].change(action), batches)
+        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {statement}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using crm_lead_pkey on crm_lead" in plan
+    assert "Index Cond: (id = ANY" in plan
+    assert "Bitmap" not in plan
+
+
+def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deaths are simulated here by an exception that nothing catches; tests/faults kills real processes."""
+    leads = make_leads(old_status, 60)
+    action = status_job(membership, new_status, leads)
+    guilty = leads[33].pk
+    apply = ledger.apply
+
+    class Death(BaseException):
+        pass
+
+    def deadly(action: object, change: object, batches: list[int]) -> None:
+        if Batch.objects.filter(pk__in=batches, lead_ids__contains=[guilty]).exists():
+            raise Death
+        apply(action, change, batches)
+
+    monkeypatch.setattr(ledger, "apply", deadly)
+    monkeypatch.setattr(runner, "_note_end", lambda action_id: None)  # a killed worker does not come to that
+    monkeypatch.setattr("django.conf.settings.BULK_CRASH_GRACE_SECONDS", 0)
+    for _ in range(30):
+        try:
+            if run_slice(action.pk) is Slice.NOTHING:
+                break
+        except Death:
+            continue
+    check_invariant(action)
+    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 59, 1)
+    assert LeadOutcome.objects.values_list("lead", "code").get() == (guilty, "crashed_worker")
+
+
+def test_a_ceiling_is_kept(membership: Membership, old_status: LeadStatus, new_status: LeadStatus) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 100), leads_per_minute=3000)
+    began = time.monotonic()
+    run_to_end(action)
+    assert action.status == Status.DONE
+    # 50 a second: 100 leads may start after one step, and are never faster than that.
+    assert time.monotonic() - began >= 100 / 50 - 0.3
+    done = list(Batch.objects.order_by("date_done").values_list("date_done", "n_leads"))
+    for (earlier, _), (later, n_leads) in pairwise(done):
+        assert n_leads <= (later - earlier).total_seconds() * 50 + 1

@@ -1,0 +1,73 @@
+"""The compiler against a plain matcher, over random worlds and queries, and the laws that every query keeps."""
+
+import random
+from datetime import UTC, timedelta, timezone
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crm.auth import Caller
+from tests.search.helpers import MATCH_ALL, NOW, all_of, any_of, ids, no, of_type
+from tests.search.matcher import Matcher
+from tests.search.worlds import World, build, nodes
+
+ZONES = [UTC, timezone(timedelta(hours=-4)), timezone(timedelta(hours=9)), ZoneInfo("America/New_York")]
+RELAXED = settings(
+    deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(params=range(4))
+def world(caller: Caller, request: pytest.FixtureRequest) -> World:
+    return build(caller, seed=request.param, leads=10)
+
+
+@given(data=st.data())
+@settings(RELAXED, max_examples=150)
+def test_the_compiler_selects_what_the_matcher_selects(caller: Caller, world: World, data: st.DataObject) -> None:
+    object_type = data.draw(st.sampled_from(["lead", "contact"]))
+    query = data.draw(nodes(object_type, world, depth=3))
+    tz = data.draw(st.sampled_from(ZONES))
+    matcher = Matcher(caller.user.pk, NOW, tz, world.kinds)
+
+    found = ids(caller, all_of(of_type(object_type), query), tz=tz)
+    expected = {key for key, thing in world.things[object_type].items() if matcher.matches(query, thing)}
+    assert set(found) == expected
+    assert found == sorted(found)
+
+
+@given(data=st.data())
+@settings(RELAXED, max_examples=25)
+def test_laws(caller: Caller, world: World, data: st.DataObject) -> None:
+    object_type = data.draw(st.sampled_from(["lead", "contact"]))
+    left, right = (data.draw(nodes(object_type, world, depth=2)) for _ in range(2))
+
+    def found(query: dict[str, object]) -> set[UUID]:
+        return set(ids(caller, all_of(of_type(object_type), query)))
+
+    everything = found(MATCH_ALL)
+    assert found(left) | found(no(left)) == everything
+    assert not found(left) & found(no(left))
+    assert found(all_of(all_of(left, negate=True), negate=True)) == found(left)
+    assert found(all_of(left, right)) == found(left) & found(right) == found(all_of(right, left))
+    assert found(any_of(left, right)) == found(left) | found(right)
+    assert found(all_of(left, right, negate=True)) == found(any_of(no(left), no(right)))
+
+
+def test_worlds_are_not_trivial(caller: Caller) -> None:
+    """A few hundred fixed queries: each kind of answer (none, some, all) is common enough to prove something."""
+    world = build(caller, seed=7, leads=10)
+    pick = random.Random(1)
+    sizes = []
+
+    @given(data=st.data())
+    @settings(RELAXED, max_examples=100, derandomize=True)
+    def collect(data: st.DataObject) -> None:
+        sizes.append(len(ids(caller, all_of(of_type("lead"), data.draw(nodes("lead", world, depth=2))))))
+
+    collect()
+    assert pick.random() < 1
+    assert sum(0 < size < 10 for size in sizes) > len(sizes) // 5
