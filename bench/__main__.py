@@ -5,6 +5,7 @@ Starts a stack of its own in a temporary home; with `DATABASE_URL` it works in t
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,10 +25,13 @@ from config.home import Home
 SIZES = [100_000, 1_000_000]
 QUICK_SIZES = [20_000]
 SMALL = 10_000  # leads of the run that the memory of the largest one is compared with
-TASK_LEADS = 5_000  # what the task with save() gets; its time per lead does not depend on the number
+TASK_LEADS, QUICK_TASK_LEADS = (
+    5_000,
+    500,
+)  # what the task with save() gets; its time per lead does not depend on the number
 PAUSES, POSTS = 5, 30
 
-progress = Console(stderr=True, highlight=False)
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> int:
@@ -38,9 +42,10 @@ def main() -> int:
     options = parser.parse_args()
     sizes = sorted(options.leads or (QUICK_SIZES if options.quick else SIZES))
     repeats = options.repeats or (1 if options.quick else 3)
+    task_leads = min(QUICK_TASK_LEADS if options.quick else TASK_LEADS, sizes[0])
     try:
         with _stack(max(sizes)) as (world, database_url):
-            _measure(world, database_url, sizes, repeats)
+            _measure(world, database_url, sizes, repeats, task_leads)
     except (DemoFailed, NotOurs, engine.JobFailed) as problem:
         print(f"The benchmark failed: {problem}", file=sys.stderr)  # noqa: T201
         return 1
@@ -52,19 +57,22 @@ def _stack(n_leads: int) -> Iterator[tuple[World, str]]:
     with tempfile.TemporaryDirectory(prefix="drover-bench-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)  # under root, PostgreSQL runs as another user and must be able to come here
         os.environ.update(DROVER_HOME=folder, PORT=str(free_port()))
-        database_url = os.environ.get("DATABASE_URL") or Home.from_environment().database_url()
+        home = Home.from_environment()
+        database_url = os.environ.get("DATABASE_URL") or home.database_url()
         environment = dict(os.environ)
-        with running_stack(Path(folder) / "stack.log", environment) as stack:
-            progress.print(f"the stack is ready at {stack.url}; making {n_leads:,} leads")
-            world = make_world(database_url, stack.url, environment, n_leads)
-            with world.connection:
-                yield world, database_url
+        try:
+            with running_stack(Path(folder) / "stack.log", environment) as stack:
+                progress.print(f"the stack is ready at {stack.url}; making {n_leads:,} leads")
+                world = make_world(database_url, stack.url, environment, n_leads)
+                with world.connection:
+                    yield world, database_url
+        finally:
+            shutil.rmtree(home.run, ignore_errors=True)  # its sockets lie outside the home
 
 
-def _measure(world: World, database_url: str, sizes: list[int], repeats: int) -> None:
+def _measure(world: World, database_url: str, sizes: list[int], repeats: int, task_leads: int) -> None:
     kinds = works(old_status=world.old_status, new_status=world.new_status, field=world.field)
-    small_peak_mb = _small_peak(world, kinds)
-    task_leads = min(TASK_LEADS, sizes[0])
+    small_peak_mb = _small_peak(world, kinds, min(SMALL, sizes[0]))
     task_seconds = _task_seconds(world, kinds, task_leads)
     measurements = [
         _compare(
@@ -88,12 +96,12 @@ def _measure(world: World, database_url: str, sizes: list[int], repeats: int) ->
     progress.print(f"all numbers: {file}")
 
 
-def _small_peak(world: World, kinds: list[Work]) -> float:
+def _small_peak(world: World, kinds: list[Work], n_leads: int) -> float:
     """The workers' peak memory when every kind has run once on few leads; this also warms everything up."""
     with WorkerMemory() as memory:
         for work in kinds:
-            world.restore(SMALL)
-            engine.run(world, work, SMALL)
+            world.restore(n_leads)
+            engine.run(world, work, n_leads)
     return memory.peak_mb
 
 

@@ -18,7 +18,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     Dialect.BLUEAI: (),
     Dialect.GOMEGA: ("public_api:leads:read", "public_api:leads:write", "public_api:webhooks:manage"),
 }
-_PREFIX = {Dialect.CLOSE: "api_", Dialect.BLUEAI: "sk_live_", Dialect.GOMEGA: "mega_"}
+_PREFIX: dict[str, str] = {Dialect.CLOSE: "api_", Dialect.BLUEAI: "sk_live_", Dialect.GOMEGA: "mega_"}
 _HINT_CHARACTERS = 4  # shown of the secret, after its prefix
 _ALPHANUMERIC = string.ascii_letters + string.digits
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 
-from crm.custom_changes import CustomChange, changed_custom
+from crm.custom_changes import CustomChange, changed_custom, hold_fields
 from crm.errors import FieldErrors, NotFound
 from crm.models import Contact, ContactEmail, ContactPhone, ContactUrl, Lead, Organization, User
 from crm.models.contacts import ContactDetail
@@ -52,6 +52,7 @@ def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> lis
     """Make contacts of `lead`, in the order given, after those it has."""
     if not drafts:
         return []
+    hold_fields([change for draft in drafts for change in draft.custom])
     # Waits for another one that is being added: two must not get one position.
     if not Lead.objects.select_for_update(no_key=True).filter(pk=lead.pk).exists():
         raise FieldErrors({"lead": "Object does not exist."})
@@ -83,6 +84,7 @@ def update_contact(
 
     A write of `name` clears first and last name. Raises `NotFound`, or `FieldErrors` for an unknown lead.
     """
+    hold_fields(draft.custom)
     contact = _hold(contact_id, organization)
     for column, value in draft.texts.items():
         setattr(contact, column, value)

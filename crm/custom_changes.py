@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from crm.custom_fields import hold_field
 from crm.custom_values import Stored, add_values, remove_values
+from crm.errors import FieldErrors
 from crm.models import CustomField
 
 
@@ -21,6 +23,17 @@ class CustomChange:
     field: CustomField
     operation: Operation
     value: Stored | None
+
+
+def hold_fields(changes: Iterable[CustomChange]) -> None:
+    """Keep the fields from being deleted until this transaction ends. `FieldErrors` for one that is gone already.
+
+    Without it a value written just then would stay in the record for good, under a key that means nothing.
+    """
+    fields = {change.field.pk: change.field for change in changes}
+    for field in sorted(fields.values(), key=lambda field: field.pk):
+        if not hold_field(field.pk, field.organization_id):
+            raise FieldErrors({f"custom.cf_{field.key}": "Object does not exist."})
 
 
 def changed_custom(custom: dict[str, Stored], changes: Iterable[CustomChange]) -> dict[str, Stored]:

@@ -56,17 +56,17 @@ def update_field(*, field: CustomField, properties: Mapping[str, object], by: Us
     """
     lock_customizations(field.organization_id)
     # What the caller has read may be old by now, and gone.
-    field = CustomField.objects.filter(pk=field.pk).first()
-    if field is None:
+    current = CustomField.objects.filter(pk=field.pk).first()
+    if current is None:
         raise NotFound
-    _apply(field, properties)
-    field.updated_by = by
-    field.date_updated = Now()
-    field.save(
+    _apply(current, properties)
+    current.updated_by = by
+    current.date_updated = Now()
+    current.save(
         update_fields=["name", "type", "choices", "description", "editable_with_roles", "updated_by", "date_updated"]
     )
-    field.refresh_from_db()
-    return field
+    current.refresh_from_db()
+    return current
 
 
 def delete_field(*, field: CustomField) -> None:

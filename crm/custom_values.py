@@ -155,7 +155,7 @@ def _users(field: CustomField, values: list[object], path: str) -> list[Scalar]:
         active = members.filter(is_active=True, user__is_active=True).annotate(full_name=full_name)
         for name, user_id in active.filter(full_name__in=names).values_list("full_name", "user_id"):
             named.setdefault(name, []).append(user_id)
-    found = []
+    found: list[Scalar] = []
     for text in texts:
         matches = [keys[text]] if keys.get(text) in known else named.get(text, [])
         if len(matches) > 1:

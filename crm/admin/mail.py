@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from crm.admin.base import LargeTableAdmin, RecordAdmin, UndeletableAdmin, age
+from crm.errors import Invalid
+from crm.mail.addresses import normalise
 from crm.models import EmailAccount, MailState, OutboxMail, Suppression
 
 
@@ -63,7 +65,10 @@ class SuppressionForm(forms.ModelForm):
         fields = ("organization", "address", "reason")
 
     def clean_address(self) -> str:
-        return self.cleaned_data["address"].strip().lower()
+        try:
+            return normalise(self.cleaned_data["address"])
+        except Invalid as problem:
+            raise forms.ValidationError(problem.errors) from None
 
 
 @admin.register(Suppression)

@@ -13,7 +13,11 @@ _is_address = EmailValidator(allowlist=[])
 
 def has_controls(text: str) -> bool:
     """Whether `text` holds CR, LF, NUL, another control, or a character that some reader takes for a line end."""
-    return any(character < " " or "\x7f" <= character <= "\x9f" or character in "\u2028\u2029" for character in text)
+    return any(map(is_control, text))
+
+
+def is_control(character: str) -> bool:
+    return character < " " or "\x7f" <= character <= "\x9f" or character in "\u2028\u2029"
 
 
 def normalise(text: str) -> str:

@@ -6,7 +6,7 @@ sweep makes them `unknown`, and only a person may send those again.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from crm.errors import Invalid
 from crm.mail import message, transport
@@ -54,16 +55,13 @@ class Outcome:
 _BACK = Outcome(MailState.RESERVED, tried=False)
 _BACK_LATER = Outcome(MailState.RESERVED, wait_seconds=RELAY_RETRY_SECONDS, tried=False)
 
-_DUE = """
-    state = 'reserved' AND not_before <= statement_timestamp()
-    AND (source_id IS NULL OR purpose = 'notice' OR source_id <> ALL(%s::uuid[]))
-"""
-
 
 def deliver_slice(seconds: float) -> bool:
     """Deliver for about `seconds`. True when the time was over first, so that more may be due."""
     until = monotonic() + seconds
     closed: set[UUID] = set()
+    if not is_due():
+        return False  # and the mail server need not be asked for
     while deliver_chunk(closed):
         if monotonic() >= until:
             return True
@@ -77,8 +75,6 @@ def deliver_chunk(closed: set[UUID] | None = None) -> int:
     passed over, and a source that a gate holds back is added to it.
     """
     closed = set() if closed is None else closed
-    if not is_due(closed):
-        return 0
     try:
         # Before any mail is taken in hand: a server that is away, or slow to greet, costs no mail its certainty.
         line = transport.connection_to(transport.default_relay())
@@ -98,11 +94,9 @@ def deliver_chunk(closed: set[UUID] | None = None) -> int:
     return 0 if relay_is_useless else len(taken)
 
 
-def is_due(closed: Iterable[UUID] = ()) -> bool:
-    """Whether mail waits whose time has come, other than that of the sources in `closed`."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT EXISTS (SELECT FROM crm_outboxmail WHERE {_DUE})", [list(closed)])
-        return cursor.fetchone()[0]
+def is_due() -> bool:
+    """Whether mail waits whose time has come. It may be held back by a gate all the same."""
+    return OutboxMail.objects.filter(state=MailState.RESERVED, not_before__lte=Now()).exists()
 
 
 def sweep_lost() -> int:
@@ -128,10 +122,12 @@ def _take_in_hand(claim: int, closed: set[UUID]) -> list[UUID]:
     # Committed before the first byte goes out, so that whatever happens later nobody takes these mails for unsent.
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(
-            f"""
+            """
             UPDATE crm_outboxmail SET state = 'sending', claim = %s, claimed_at = statement_timestamp()
             WHERE id = ANY(ARRAY(
-                SELECT id FROM crm_outboxmail WHERE {_DUE}
+                SELECT id FROM crm_outboxmail
+                WHERE state = 'reserved' AND not_before <= statement_timestamp()
+                  AND (source_id IS NULL OR purpose = 'notice' OR source_id <> ALL(%s::uuid[]))
                 ORDER BY not_before, id LIMIT %s FOR UPDATE SKIP LOCKED))
             RETURNING id
             """,

@@ -17,7 +17,10 @@ def ring() -> None:
     try:
         if cache.add(_MARK, 1, timeout=DOORBELL_SECONDS):
             current_app.send_task("crm.tasks.deliver_mail", expires=DOORBELL_SECONDS, retry=False)
-    except (OperationalError, RedisError, OSError) as problem:
+    except OperationalError as problem:
+        log.warning("mail.doorbell_lost", problem=str(problem))
+        answered()  # nothing waits, so the next ring must not think so
+    except (RedisError, OSError) as problem:
         log.warning("mail.doorbell_lost", problem=str(problem))
 
 

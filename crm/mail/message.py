@@ -9,7 +9,7 @@ from functools import lru_cache
 from django.utils import timezone
 
 from crm.errors import Invalid
-from crm.mail.addresses import has_controls, normalise
+from crm.mail.addresses import has_controls, is_control, normalise
 from crm.models import OutboxMail, Purpose
 
 POLICY = SMTP.clone(cte_type="7bit")  # not every relay takes 8BITMIME
@@ -51,6 +51,11 @@ def envelope_sender(mail: OutboxMail) -> str:
 def as_sender(name: str, address: str) -> str:
     """The text to store as `OutboxMail.sender`. `Invalid` for no address, or controls in the name."""
     return str(_address(_plain(name, "sender's name"), address))
+
+
+def as_subject(text: str) -> str:
+    """`text` as a subject that can be sent: on one line, with nothing in it that a mail program would decode."""
+    return "".join(" " if is_control(character) else character for character in text).replace("=?", "= ?").strip()
 
 
 # Thousands of mails have one sender, and often one subject; parsing these took a fifth of the time of sending.

@@ -9,6 +9,7 @@ from django.db import transaction
 from crm.errors import Invalid
 from crm.mail.addresses import normalise
 from crm.mail.doorbell import ring
+from crm.mail.message import as_subject
 from crm.models import Organization, OutboxMail, Purpose, User
 
 
@@ -27,7 +28,7 @@ def reserve_notice(
         step=step,
         address=_normal_if_valid(to.email),
         sender=settings.NOTICE_SENDER,
-        subject=subject,
+        subject=as_subject(subject),  # it may quote what a person once typed, such as the name of a status
         body_text=body_text,
         message_id=new_message_id(settings.NOTICE_SENDER),
     )

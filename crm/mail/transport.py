@@ -165,11 +165,11 @@ class Connection:
             self._limit(until)
             self._smtp.send(content + b".\r\n")
             self._limit(until)
-            code, text = self._smtp.getreply()
+            code, answer = self._smtp.getreply()
         except (OSError, smtplib.SMTPException) as problem:
             self._break()
             raise Doubtful(_readable(problem)) from problem
-        self._expect((250,), code, _readable(text))
+        self._expect((250,), code, _readable(answer))
         self.messages_taken += 1
         self._last_used = monotonic()
 
@@ -177,7 +177,7 @@ class Connection:
         """Say goodbye if the server listens, and close."""
         try:
             if not self.broken:
-                self._smtp.sock.settimeout(1)
+                self._limit(monotonic() + 1)
                 self._smtp.quit()
         except (OSError, smtplib.SMTPException):
             pass

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -97,11 +96,9 @@ def test_list_of_ten_thousand_jobs_needs_few_queries(
             for n in range(10_000)
         ]
     )
-    started = timezone.now()
     with django_assert_max_num_queries(6):  # session, person, count, page, progress of the page; one to spare
         answer = staff_client.get(reverse(LIST))
     assert answer.status_code == 200
-    assert timezone.now() - started < timedelta(seconds=3)
     assert answer.context["cl"].result_count == 10_000
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
-from pytest_django.fixtures import SettingsWrapper
 
 from config import checks
 from config.home import PROJECT, Home
@@ -26,8 +25,8 @@ def test_the_settings_contradict_each_other_nowhere() -> None:
         ("CELERY_TASK_TIME_LIMIT", settings.LOADING_STATEMENT_TIMEOUT_SECONDS),
     ],
 )
-def test_a_contradiction_is_an_error(settings: SettingsWrapper, name: str, value: int) -> None:
-    setattr(settings, name, value)
+def test_a_contradiction_is_an_error(name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, name, value)
     (error,) = checks.check_relations_of_settings(None)
     assert error.id.startswith("config.E")
 

@@ -1,5 +1,6 @@
 """`manage.py demo`, as a person runs it: what it prints and how it ends."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.home import PROJECT, Home
-from tests.stack import Stack, environment, open_home
+from tests.stack import environment, open_home
 
 SECONDS = 180
 N_LEADS = 300
@@ -48,7 +49,8 @@ def test_the_demo_does_what_it_shows_and_does_it_again(home: Home) -> None:
 
 @pytest.mark.stack
 def test_the_demo_says_in_one_sentence_that_a_stack_already_runs_on_its_home(home: Home) -> None:
-    with Stack(home):
+    with (home.path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         demo = run_demo(home)
     assert demo.returncode == 1
     assert "Traceback" not in demo.stderr

@@ -77,15 +77,17 @@ def test_binaries_that_the_servers_account_cannot_run_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = postgres._installed()
-    closed = tmp_path / "closed"  # pytest's folders have mode 0700
-    shutil.copytree(installed, closed, symlinks=True)
-    monkeypatch.setattr(postgres, "_installed", lambda: closed)
+    package = installed.parent
+    closed = tmp_path / package.name  # pytest's folders have mode 0700
+    shutil.copytree(installed, closed / installed.name, symlinks=True)
+    shutil.copytree(f"{package}.libs", f"{closed}.libs")
+    monkeypatch.setattr(postgres, "_installed", lambda: closed / installed.name)
     with open_home() as home:
         server = Postgres(home, {"fsync": "off"})
         (note,) = server.prepare()
-        copy = Path(server.program().command[0]).parents[2]
+        copy = Path(server.program().command[0]).parents[4]
         try:
-            assert note.startswith(f"PostgreSQL runs from a copy in {copy}: ")
+            assert note.startswith(f"PostgreSQL runs from a copy in {copy}: nobody may not enter ")
             process = Process(server.program())
             try:
                 server.wait_until_ready(process)

@@ -92,9 +92,8 @@ class Matcher:
                     "lt": lambda a, b: a < b,
                     "lte": lambda a, b: a <= b,
                 }
-                return all(
-                    test(value, condition[name]) for name, test in tests.items() if condition.get(name) is not None
-                )
+                bounds = {name: condition[name] for name in tests if condition.get(name) is not None}
+                return all(tests[name](value, bound) for name, bound in bounds.items())
             case "moment_range":
                 return self._in_range(value, kind, condition)
         raise AssertionError(condition)

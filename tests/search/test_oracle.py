@@ -1,6 +1,5 @@
 """The compiler against a plain matcher, over random worlds and queries, and the laws that every query keeps."""
 
-import random
 from datetime import UTC, timedelta, timezone
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -58,9 +57,8 @@ def test_laws(caller: Caller, world: World, data: st.DataObject) -> None:
 
 
 def test_worlds_are_not_trivial(caller: Caller) -> None:
-    """A few hundred fixed queries: each kind of answer (none, some, all) is common enough to prove something."""
+    """Queries that select some leads and not others are common enough to prove something."""
     world = build(caller, seed=7, leads=10)
-    pick = random.Random(1)
     sizes = []
 
     @given(data=st.data())
@@ -69,5 +67,4 @@ def test_worlds_are_not_trivial(caller: Caller) -> None:
         sizes.append(len(ids(caller, all_of(of_type("lead"), data.draw(nodes("lead", world, depth=2))))))
 
     collect()
-    assert pick.random() < 1
     assert sum(0 < size < 10 for size in sizes) > len(sizes) // 5

@@ -33,16 +33,8 @@ TEXTS = [
     "a\\b'c\"%_",
     "हिन्दी",
 ]
-WANTED = [text for text in TEXTS if text is not None] + [
-    "mill",
-    "oak mi",
-    "タワー",
-    "東京",
-    "ecole",
-    "nord",
-    "%",
-    "oakvale.example",
-]
+WANTED = [text for text in TEXTS if text is not None]
+WANTED += ["mill", "oak mi", "タワー", "東京", "ecole", "nord", "%", "oakvale.example"]
 TYPES = ["office", "mobile", "", "url"]
 CHOICES = ["Gold", "Silver", "Gold plated", "東京"]
 DAYS = ["2031-03-14", "2031-03-15", "2031-03-16", "2031-03-17"]
@@ -220,13 +212,11 @@ def moments() -> st.SearchStrategy:
 
 def conditions(kind: str, world: World) -> st.SearchStrategy:
     texts = st.builds(q.text, st.sampled_from(WANTED), MODES)
-    terms = st.builds(
-        lambda values: q.term(*values), st.lists(st.sampled_from([*WANTED, *CHOICES, *TYPES, "FR"]), max_size=3)
-    )
+    words = st.sampled_from([*WANTED, *CHOICES, *TYPES, "FR"])
+    terms = st.builds(lambda values: q.term(*values), st.lists(words, max_size=3))
     bounds = st.one_of(st.none(), st.sampled_from([*NUMBERS, 2, 3]))
-    ranges = st.fixed_dictionaries(
-        {"type": st.just("number_range")}, optional=dict.fromkeys(["gt", "gte", "lt", "lte"], bounds)
-    )
+    optional = dict.fromkeys(["gt", "gte", "lt", "lte"], bounds)
+    ranges = st.fixed_dictionaries({"type": st.just("number_range")}, optional=optional)
     times = st.fixed_dictionaries(
         {"type": st.just("moment_range")}, optional={"on_or_after": moments(), "before": moments()}
     )

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models.functions import Lower, Trim
 
 from crm.api.close.conventions import CloseRequest, Fields, close_datetime, pick_fields, wants, wants_custom
 from crm.custom_values import Stored, show_value
+from crm.errors import Invalid
 from crm.ids import close_id
+from crm.mail.addresses import normalise
 from crm.models import (
     Address,
     Contact,
@@ -160,17 +161,17 @@ def _details_of(
 ) -> _Details:
     details = _Details()
     if emails:
-        rows = list(ContactEmail.objects.filter(contact_id__in=contact_ids).annotate(plain=Lower(Trim("email"))))
+        rows = [(row, _plain(row.email)) for row in ContactEmail.objects.filter(contact_id__in=contact_ids)]
         unsubscribed = set(
             Suppression.objects.filter(
                 organization_id=organization_id,
-                address__in={row.plain for row in rows},
+                address__in={plain for _, plain in rows},
                 reason=Suppression.Reason.UNSUBSCRIBED,
             ).values_list("address", flat=True)
         )
-        for row in rows:
+        for row, plain in rows:
             details.emails[row.contact_id].append(
-                {"email": row.email, "type": row.type, "is_unsubscribed": row.plain in unsubscribed}
+                {"email": row.email, "type": row.type, "is_unsubscribed": plain in unsubscribed}
             )
     if phones:
         for row in ContactPhone.objects.filter(contact_id__in=contact_ids):
@@ -182,6 +183,14 @@ def _details_of(
         for row in ContactUrl.objects.filter(contact_id__in=contact_ids):
             details.urls[row.contact_id].append({"url": row.url, "type": row.type})
     return details
+
+
+def _plain(email: str) -> str:
+    """The form in which suppressed addresses are kept; an address that we could never write to as it stands."""
+    try:
+        return normalise(email)
+    except Invalid:
+        return email
 
 
 def _addresses_of(lead_ids: Sequence[UUID]) -> dict[UUID, list[Shown]]:

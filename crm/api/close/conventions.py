@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from django.http import HttpRequest
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError, Throttled
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -72,6 +72,9 @@ class CloseView(APIView):
     def initial(self, request: CloseRequest, *args: object, **kwargs: object) -> None:
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         request.version, request.versioning_scheme = None, None
+        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
+            # Django reads no body of unknown length: a lead would be made, an empty one.
+            raise ParseError("The request must have a Content-Length.")
         self.perform_authentication(request)
         request.caller = request.auth
         self.check_throttles(request)

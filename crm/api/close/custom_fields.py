@@ -93,10 +93,9 @@ _OBJECT_TYPE = OpenApiParameter("object_type", str, OpenApiParameter.PATH, enum=
 
 
 class _FieldView(CloseView):
-    """A view under a kind of record; another kind is an unknown address."""
-
     @property
     def object_type(self) -> FieldObject:
+        """The kind of record in the address; another kind is an unknown address."""
         name = self.kwargs["object_type"]
         if name not in _OBJECTS:
             raise NotFound

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--organization", required=True, metavar="NAME")
         parser.add_argument("--email", required=True)
-        parser.add_argument("--role", help=f"{' or '.join(Role.values)}; a new member is a user unless told otherwise")
+        parser.add_argument("--role", help=f"{' or '.join(Role.values)}; a new member is an admin unless told otherwise")
         parser.add_argument("--dialect", default=Dialect.CLOSE.value, help=" or ".join(Dialect.values))
         parser.add_argument("--password", help="the user's password for signing in")
         parser.add_argument(
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         owner, is_new = ensure_organization(organization)
         membership, joined = ensure_member(organization=owner, email=email, role=role, password=password)
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-        _, secret = make_api_key(membership=membership, dialect=dialect, scopes=wanted)
+        secret = make_api_key(membership=membership, dialect=dialect, scopes=wanted)[1]
         self.stdout.write(f"Organization {owner.name}{' (new)' if is_new else ''}")
         self.stdout.write(f"Member {membership.user.email}, {membership.role}{' (new)' if joined else ''}")
         self.stdout.write(f"API key for the dialect {dialect}; the secret is shown this once:")

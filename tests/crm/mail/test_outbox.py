@@ -40,13 +40,19 @@ def route_to(queue: str) -> None:
     app.amqp.router = app.amqp.Router()
 
 
-def reserve(organization: Organization, user: User, source_id: uuid.UUID, step: str = "done") -> None:
+def reserve(
+    organization: Organization,
+    user: User,
+    source_id: uuid.UUID,
+    step: str = "done",
+    subject: str = "一括編集が完了しました",
+) -> None:
     reserve_notice(
         organization=organization,
         to=user,
         source_id=source_id,
         step=step,
-        subject="一括編集が完了しました",
+        subject=subject,
         body_text="20,000 leads were changed.",
     )
 
@@ -96,6 +102,18 @@ def test_a_notice_that_cannot_be_sent_does_not_stop_its_caller(
     mail = OutboxMail.objects.get()
     assert (mail.address, mail.state, mail.error_code) == ("jo at home", MailState.ERROR, "invalid_message")
     assert not post.letters
+
+
+@pytest.mark.django_db
+def test_a_notice_may_quote_any_name(organization: Organization, user: User, post: Post) -> None:
+    subject = "Done: New\r\nBcc: eve@oakvale.example =?utf-8?q?=0ABcc:_eve?="
+
+    reserve(organization, user, uuid.uuid4(), subject=subject)
+    delivery.deliver_slice(5)
+
+    (message,) = post.messages()
+    assert message["Subject"] == "Done: New  Bcc: eve@oakvale.example = ?utf-8?q?=0ABcc:_eve?="
+    assert "Bcc" not in message
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import pytest
-from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
@@ -61,11 +60,6 @@ class Close:
         if template is not None and not partial:
             contract.check(template, meant, answer.status_code, answer.json())
         return answer
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rate_counters() -> None:
-    cache.clear()
 
 
 @pytest.fixture

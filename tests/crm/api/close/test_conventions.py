@@ -124,6 +124,16 @@ def test_json_that_cannot_be_kept_is_a_400(close: Close, body: str) -> None:
     assert RATE.fullmatch(answer["RateLimit"])
 
 
+def test_a_body_of_unknown_length_is_refused_not_taken_as_empty(close: Close) -> None:
+    answer = Client().generic(
+        "POST",
+        "/api/v1/lead/",
+        headers={"Authorization": basic(close.secret), "Transfer-Encoding": "chunked"},
+    )
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    assert "Content-Length" in answer.json()["error"]
+
+
 def test_a_key_given_twice_is_taken_as_the_last_one(close: Close) -> None:
     assert close.send("POST", "/lead/", '{"name": "a", "name": "b"}').json()["name"] == "b"
 

@@ -249,7 +249,7 @@ def test_a_page_takes_the_same_number_of_queries_whatever_its_length(
     }
     for _ in range(30):
         close.post("/lead/", {"contacts": [person, person], "addresses": [{}], cf(origin): "Web"})
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(14):
         assert len(close.get("/lead/").json()["data"]) == 30
     with django_assert_max_num_queries(9):
         assert len(close.get("/contact/").json()["data"]) == 60

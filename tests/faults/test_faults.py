@@ -1,0 +1,132 @@
+"""Real processes are killed, frozen and emptied in mid-run; every lead is changed exactly once all the same."""
+
+import os
+import signal
+import threading
+
+import psutil
+import pytest
+import redis
+from celery import Celery
+
+from crm.ids import parse_close_id
+from tests.faults.client import Client
+from tests.faults.conftest import LEADS
+from tests.stack import Stack, wait_until
+
+pytestmark = [pytest.mark.faults, pytest.mark.stack]
+SLOW = 180_000  # leads a minute: 20,000 leads take about 7 s, so that a fault falls in mid-run
+RECOVERY_SECONDS = 10
+UNDISTURBED_SECONDS = 15  # what the rest of the job may take at this pace
+
+
+def pool_child(stack: Stack, name: str) -> int:
+    [child] = psutil.Process(stack.pid_of(name)).children()
+    return child.pid
+
+
+def test_a_pool_child_killed_in_mid_run(stack: Stack, client: Client) -> None:
+    job = client.start_edit(leads_per_minute=SLOW)
+    client.wait_for_progress(job)
+    for name in ("worker-1", "worker-2"):
+        os.kill(pool_child(stack, name), signal.SIGKILL)
+    print("done after", client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS), "s")
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_all_workers_killed_in_mid_batch(stack: Stack, client: Client) -> None:
+    job = client.start_edit()
+    client.wait_for_progress(job)
+    for name in ("worker-1", "worker-2"):
+        for process in [*psutil.Process(stack.pid_of(name)).children(), psutil.Process(stack.pid_of(name))]:
+            process.kill()
+    print("done after", client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS), "s")
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_the_same_doorbell_ten_times_at_once(stack: Stack, client: Client) -> None:
+    job = client.start_edit(leads_per_minute=SLOW)
+    celery = Celery(broker=stack.home.broker_url())
+    rings = [
+        threading.Thread(
+            target=lambda: celery.send_task(
+                "bulk_actions.tasks.run", (str(parse_close_id("bulkedit", job)), 0), queue="bulk"
+            )
+        )
+        for _ in range(10)
+    ]
+    for ring in rings:
+        ring.start()
+    for ring in rings:
+        ring.join()
+    client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS)
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_redis_emptied_in_mid_run(stack: Stack, client: Client) -> None:
+    job = client.start_edit(leads_per_minute=SLOW)
+    client.wait_for_progress(job)
+    redis.Redis.from_url(stack.home.redis_url(0)).flushall()
+    print("done after", client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS), "s")
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_redis_killed_and_started_empty_in_mid_run(stack: Stack, client: Client) -> None:
+    job = client.start_edit(leads_per_minute=SLOW)
+    client.wait_for_progress(job)
+    redis.Redis.from_url(stack.home.redis_url(0)).flushall()
+    stack.kill("redis")
+    assert client.get(job)["status"] == "processing"  # requests work without a broker
+    print("done after", client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS + 10), "s")
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_pause_keeps_its_promise_over_a_frozen_worker(stack: Stack, client: Client) -> None:
+    """A worker is stopped inside a transaction; pause must end its session, and nothing of it may be committed."""
+    job = client.start_edit(leads_per_minute=SLOW)
+    client.wait_for_progress(job)
+    frozen = [pool_child(stack, name) for name in ("worker-1", "worker-2")]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = client.put(job, "paused")
+        assert answer["status"] == "paused"
+        count = "SELECT count(*) FROM crm_leadstatuschange WHERE bulk_action_id = %s"
+        key = parse_close_id("bulkedit", job)
+        assert client.sql(count, key) == [(answer["n_leads_processed"],)]
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not client.sql(
+        "SELECT FROM pg_stat_activity WHERE application_name = 'drover-worker' AND xact_start IS NOT NULL"
+    ), seconds=20, what="the thawed workers leave the job alone")  # fmt: skip
+    assert client.sql(count, key) == [(answer["n_leads_processed"],)]
+    client.put(job, "resuming")
+    client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS)
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_postgres_restarted_in_mid_run(stack: Stack, client: Client) -> None:
+    job = client.start_edit(leads_per_minute=SLOW)
+    client.wait_for_progress(job)
+    postgres = stack.pid_of("postgres")
+    os.kill(postgres, signal.SIGQUIT)  # an immediate shutdown
+    wait_until(lambda: stack.pid_of("postgres") not in (None, postgres), seconds=30, what="postgres is started again")
+    wait_until(lambda: stack.get("/readyz")[0] == 200, seconds=30, what="the service is ready again")
+    print("done after", client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS), "s")
+    client.check_each_lead_was_changed_once(job, LEADS)
+
+
+def test_pausing_and_resuming_over_and_over_loses_nothing(client: Client) -> None:
+    job = client.start_edit(leads_per_minute=SLOW)
+    client.wait_for_progress(job)
+    pauses = 0
+    while client.get(job)["status"] != "done" and pauses < 15:
+        if client.get(job)["status"] == "processing":
+            before = client.put(job, "paused")["n_leads_processed"]
+            assert client.get(job)["n_leads_processed"] == before
+            client.put(job, "resuming")
+            pauses += 1
+    assert pauses >= 3
+    client.wait_until_done(job, seconds=UNDISTURBED_SECONDS + RECOVERY_SECONDS)
+    client.check_each_lead_was_changed_once(job, LEADS)

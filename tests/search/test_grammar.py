@@ -1,0 +1,343 @@
+"""Strict parsing: what is wrong is a 400 with its path, and all of it at once."""
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+
+from crm.auth import Caller
+from crm.ids import close_id
+from search.errors import InvalidSearch
+from search.grammar import parse
+from search.nodes import And, Ids, MatchAll, Or
+from search.resolve import Resolved
+from tests.factories import CustomFieldFactory, LeadFactory
+from tests.search.helpers import (
+    EXISTS,
+    MATCH_ALL,
+    Json,
+    all_of,
+    any_of,
+    custom,
+    day,
+    ids,
+    instant,
+    no,
+    of_type,
+    regular,
+    related,
+    resolved,
+    term,
+    text,
+    where,
+)
+
+NAME = regular("lead", "name")
+CREATED = regular("lead", "date_created")
+STATUS = regular("lead", "status_id")
+COUNT = regular("lead", "addresses_count")
+
+
+def moments(**bounds: object) -> Json:
+    return where(CREATED, {"type": "moment_range", **bounds})
+
+
+def reference(kind: str, *keys: object) -> Json:
+    return {"type": "reference", "reference_type": kind, "object_ids": list(keys)}
+
+
+MALFORMED: list[tuple[object, str]] = [
+    # not a node at all
+    (None, "s_query"),
+    ([], "s_query"),
+    ("lead", "s_query"),
+    ({}, "s_query.type"),
+    ({"type": 5}, "s_query.type"),
+    ({"type": "nand", "queries": []}, "s_query.type"),
+    # nodes
+    ({"type": "and"}, "s_query.queries"),
+    ({"type": "and", "queries": {}}, "s_query.queries"),
+    ({"type": "and", "queries": [], "querys": []}, "s_query.querys"),
+    (all_of(MATCH_ALL, 5), "s_query.queries[1]"),  # type: ignore[arg-type]
+    ({**MATCH_ALL, "negate": 1}, "s_query.negate"),
+    ({**MATCH_ALL, "negate": None}, "s_query.negate"),
+    ({**MATCH_ALL, "value": 1}, "s_query.value"),
+    (of_type("planet"), "s_query.object_type"),
+    (of_type("opportunity"), "s_query.object_type"),
+    ({"type": "object_type"}, "s_query.object_type"),
+    ({"type": "id"}, "s_query.value"),
+    ({"type": "id", "value": ["lead_x"]}, "s_query.value"),
+    (any_of({"type": "id", "value": 7}), "s_query.queries[0].value"),
+    (any_of({"type": "id", "value": "x", "values": []}), "s_query.queries[0].values"),
+    ({"type": "text"}, "s_query.value"),
+    ({"type": "text", "value": 5}, "s_query.value"),
+    ({"type": "text", "value": "x", "mode": "fuzzy"}, "s_query.mode"),
+    ({"type": "text", "value": "x\0y"}, "s_query.value"),
+    ({"type": "text", "value": "\ud800"}, "s_query.value"),
+    ({"type": "text", "value": "x" * 65_537}, "s_query.value"),
+    ({"type": "saved_search", "saved_search_id": "save_x"}, "s_query.type"),
+    ({"type": "in_status", "status_ids": []}, "s_query.type"),
+    # related objects
+    (related("contact", "lead", MATCH_ALL), "s_query.this_object_type"),
+    (related("lead", "lead", MATCH_ALL), "s_query.related_object_type"),
+    (related("lead", "opportunity", MATCH_ALL), "s_query.related_object_type"),
+    (related("lead", "planet", MATCH_ALL), "s_query.related_object_type"),
+    ({"type": "has_related", "this_object_type": "lead", "related_object_type": "contact"}, "s_query.related_query"),
+    (related("lead", "contact", where(NAME, EXISTS)), "s_query.related_query.field.object_type"),
+    (related("lead", "contact", related("lead", "contact", MATCH_ALL)), "s_query.related_query.this_object_type"),
+    # fields
+    ({"type": "field_condition", "condition": EXISTS}, "s_query.field"),
+    ({"type": "field_condition", "field": NAME}, "s_query.condition"),
+    (where({}, EXISTS), "s_query.field.type"),
+    (where({"type": "smart_field"}, EXISTS), "s_query.field.type"),
+    (where({"type": "regular_field", "field_name": "name"}, EXISTS), "s_query.field.object_type"),
+    (where({**NAME, "field_name": "nmae"}, EXISTS), "s_query.field.field_name"),
+    (where({**NAME, "field_name": "num_calls"}, EXISTS), "s_query.field.field_name"),
+    (where({**NAME, "extra": 1}, EXISTS), "s_query.field.extra"),
+    (where(regular("contact", "title"), EXISTS), "s_query.field.object_type"),
+    (where(regular("planet", "title"), EXISTS), "s_query.field.object_type"),
+    (where({"type": "custom_field"}, EXISTS), "s_query.field.custom_field_id"),
+    (where({"type": "custom_field", "custom_field_id": "cf_x"}, EXISTS), "s_query.field.custom_field_id"),
+    # conditions
+    (where(NAME, {}), "s_query.condition.type"),
+    (where(NAME, []), "s_query.condition"),  # type: ignore[arg-type]
+    (where(NAME, {"type": "regex"}), "s_query.condition.type"),
+    (where(NAME, {"type": "local_time"}), "s_query.condition.type"),
+    (where(NAME, {**EXISTS, "value": 1}), "s_query.condition.value"),
+    (where(NAME, {"type": "text", "value": "x"}), "s_query.condition.mode"),
+    (where(NAME, {"type": "text", "mode": "phrase"}), "s_query.condition.value"),
+    (where(NAME, text("x", "contains")), "s_query.condition.mode"),
+    (where(NAME, {"type": "number_range", "gt": 1}), "s_query.condition.type"),
+    (where(NAME, {"type": "boolean", "value": True}), "s_query.condition.type"),
+    (where(NAME, {"type": "current_user"}), "s_query.condition.type"),
+    (where(NAME, reference("user", "user_x")), "s_query.condition.type"),
+    (where(COUNT, text("5")), "s_query.condition.type"),
+    (where(COUNT, term("5")), "s_query.condition.type"),
+    (where(COUNT, {"type": "number_range", "gt": "5"}), "s_query.condition.gt"),
+    (where(COUNT, {"type": "number_range", "gt": True}), "s_query.condition.gt"),
+    (where(COUNT, {"type": "number_range", "lte": float("nan")}), "s_query.condition.lte"),
+    (where(COUNT, {"type": "number_range", "lte": float("inf")}), "s_query.condition.lte"),
+    (where(COUNT, {"type": "number_range", "from": 5}), "s_query.condition.from"),
+    (where(NAME, {"type": "term"}), "s_query.condition.values"),
+    (where(NAME, {"type": "term", "values": "x"}), "s_query.condition.values"),
+    (where(NAME, {"type": "term", "values": ["x", 5]}), "s_query.condition.values[1]"),
+    (where(STATUS, {"type": "current_user"}), "s_query.condition.type"),
+    (where(STATUS, reference("user", "user_x")), "s_query.condition.reference_type"),
+    (where(STATUS, reference("status.opportunity")), "s_query.condition.reference_type"),
+    (where(STATUS, reference("planet")), "s_query.condition.reference_type"),
+    (where(STATUS, {"type": "reference", "reference_type": "status.lead"}), "s_query.condition.object_ids"),
+    (where(STATUS, reference("status.lead", None)), "s_query.condition.object_ids[0]"),
+    # moments
+    (moments(on_or_after="2031-01-01"), "s_query.condition.on_or_after"),
+    (moments(after={"type": "now"}), "s_query.condition.after"),
+    (moments(before={"type": "then"}), "s_query.condition.before.type"),
+    (moments(before={"type": "now", "value": 1}), "s_query.condition.before.value"),
+    (moments(before={"type": "offset"}), "s_query.condition.before.type"),
+    (moments(before={"type": "start_end_of_predefined_relative_period"}), "s_query.condition.before.type"),
+    (moments(before=instant("yesterday")), "s_query.condition.before.value"),
+    (moments(before=instant("0001-01-01T00:00:00+14:00")), "s_query.condition.before.value"),
+    (moments(before={"type": "fixed_utc"}), "s_query.condition.before.value"),
+    (moments(before=day("2031-02-30")), "s_query.condition.before.value"),
+    (moments(before=day("9999-12-31", "end")), "s_query.condition.before.value"),
+    (moments(before=day("99999-01-01")), "s_query.condition.before.value"),
+    (moments(before=day("2031-01-01", "noon")), "s_query.condition.before.which"),
+    (moments(before={"type": "fixed_local_date", "value": "2031-01-01"}), "s_query.condition.before.which"),
+]
+
+
+# Only the outermost node has a wrapper and names the result type.
+OUTERMOST: list[tuple[object, str]] = [
+    ({"query": MATCH_ALL, "limit": 5}, "s_query.limit"),
+    ({"query": None}, "s_query.query"),
+    ({"query": MATCH_ALL, "results_limit": -1}, "s_query.results_limit"),
+    ({"query": MATCH_ALL, "sort": [5]}, "s_query.sort[0]"),
+    (of_type("address"), "s_query.object_type"),
+]
+
+
+@pytest.mark.parametrize(("query", "path"), MALFORMED + OUTERMOST)
+def test_what_is_wrong_is_told_with_its_path(query: object, path: str) -> None:
+    with pytest.raises(InvalidSearch) as problem:
+        parse(query)
+    assert path in problem.value.field_errors
+    json.dumps(problem.value.field_errors, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(("query", "path"), MALFORMED)
+def test_what_is_wrong_inside_is_told_with_its_path(query: object, path: str) -> None:
+    with pytest.raises(InvalidSearch) as problem:
+        parse({"type": "and", "queries": [MATCH_ALL, {"type": "or", "negate": True, "queries": [query]}]}, path="q")
+    assert path.replace("s_query", "q.queries[1].queries[0]", 1) in problem.value.field_errors
+
+
+def test_all_problems_are_told_at_once() -> None:
+    query = all_of(
+        of_type("planet"),
+        where(NAME, text("x", "fuzzy")),
+        {"type": "huh"},
+        any_of(where({**NAME, "field_name": "nmae"}, {"type": "number_range", "gt": "x"}), negate=True),
+        related("lead", "contact", {"type": "text"}),
+    )
+    with pytest.raises(InvalidSearch) as problem:
+        parse(query, path="query")
+    assert set(problem.value.field_errors) == {
+        "query.queries[0].object_type",
+        "query.queries[1].condition.mode",
+        "query.queries[2].type",
+        "query.queries[3].queries[0].field.field_name",
+        "query.queries[3].queries[0].condition.gt",
+        "query.queries[4].related_query.value",
+    }
+
+
+def test_a_misspelt_key_is_named_with_the_one_that_was_meant() -> None:
+    with pytest.raises(InvalidSearch) as problem:
+        parse({"type": "match_all", "negated": True})
+    assert problem.value.field_errors == {"s_query.negated": "Unknown key. Did you mean 'negate'?"}
+
+
+def test_what_is_not_supported_yet_says_so() -> None:
+    for query in (
+        of_type("activity.email"),
+        related("lead", "task", MATCH_ALL),
+        where(regular("lead", "primary_email"), EXISTS),
+        where(regular("opportunity", "value"), EXISTS),
+        {"type": "saved_search", "saved_search_id": "save_x"},
+        moments(before={"type": "offset"}),
+    ):
+        with pytest.raises(InvalidSearch) as problem:
+            parse(query)
+        assert all("not supported yet" in message for message in problem.value.field_errors.values())
+
+
+def test_spellings_of_the_outermost_node() -> None:
+    bare = all_of(MATCH_ALL)
+    assert parse(bare) == parse({"query": bare}) == parse({"queries": [MATCH_ALL]}) == And((MatchAll(),))
+    assert parse({"query": {"queries": [MATCH_ALL]}, "sort": [], "results_limit": None}) == And((MatchAll(),))
+    with pytest.raises(InvalidSearch):
+        parse(all_of({"queries": []}))
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+def nested(levels: int) -> Json:
+    query = MATCH_ALL
+    for level in range(levels - 1):
+        query = all_of(query) if level % 2 else any_of(query)
+    return query
+
+
+def related_levels(levels: int) -> Json:
+    names = ("lead", "contact")
+    query = MATCH_ALL
+    for level in reversed(range(levels - 1)):
+        query = related(names[level % 2], names[(level + 1) % 2], query)
+    return query
+
+
+def test_depth_has_a_limit(caller: Caller) -> None:
+    lead = LeadFactory.create(organization=caller.organization)
+    assert ids(caller, nested(50)) == [lead.pk]
+    assert ids(caller, related_levels(50)) == []
+    for query in (nested(51), related_levels(51), nested(500)):
+        with pytest.raises(InvalidSearch, match="deeper than 50"):
+            parse(query)
+
+
+def test_the_number_of_nodes_has_a_limit(caller: Caller) -> None:
+    LeadFactory.create(organization=caller.organization)
+    began = time.monotonic()
+    assert len(ids(caller, any_of(*[where(NAME, term(str(place))) for place in range(9_998)], MATCH_ALL))) == 1
+    assert time.monotonic() - began < 10
+    with pytest.raises(InvalidSearch, match="more than 10000 nodes"):
+        parse(all_of(*[MATCH_ALL] * 10_000))
+
+
+def test_fifty_thousand_ids_are_one_node_and_one_array(caller: Caller) -> None:
+    lead = LeadFactory.create(organization=caller.organization)
+    made_up = [{"type": "id", "value": close_id("lead", uuid4())} for _ in range(49_999)]
+    one = {"type": "id", "value": close_id("lead", lead.pk)}
+    began = time.monotonic()
+    node = parse(any_of(*made_up, one))
+    assert isinstance(node, Or)
+    assert [type(part) for part in node.queries] == [Ids]
+    assert ids(caller, any_of(*made_up, one)) == [lead.pk]
+    assert ids(caller, any_of(*made_up[1:], no(one), MATCH_ALL, negate=True)) == []
+    assert time.monotonic() - began < 10
+    with pytest.raises(InvalidSearch, match="more than 50000 ids"):
+        parse(any_of(*made_up, one, one))
+
+
+def test_problems_are_limited_too() -> None:
+    with pytest.raises(InvalidSearch) as problem:
+        parse(all_of(*[{"type": "?"}] * 5_000))
+    assert len(problem.value.field_errors) == 100
+
+
+def test_hostile_values_are_no_match_or_a_refusal(caller: Caller) -> None:
+    LeadFactory.create(organization=caller.organization)
+    number = CustomFieldFactory.create(organization=caller.organization, type="number")
+    for field in (COUNT, custom(number)):
+        for huge in (10**400, -(10**4000), 1e308, 5e-324):
+            ids(caller, where(field, {"type": "number_range", "gte": huge}))
+            ids(caller, no(where(field, {"type": "number_range", "lt": huge})))
+    for evil in ("' OR 1=1 --", "%s", "%(x)s", "{}", "\\", '"', "$1", "'; DROP TABLE crm_lead; --", "?|"):
+        for field in (NAME, {**NAME, "field_name": "url"}):
+            assert ids(caller, where(field, term(evil))) == []
+            for mode in ("full_words", "phrase", "exact_value", "beginning_of_words"):
+                assert ids(caller, all_of(where(field, text(evil, mode)), text(evil, mode))) == []
+        assert ids(caller, {"type": "id", "value": evil}) == []
+        assert ids(caller, where(STATUS, term(evil))) == []
+    long = " ".join(str(place) for place in range(12_000))
+    for mode in ("full_words", "phrase", "exact_value", "beginning_of_words"):
+        assert ids(caller, where(NAME, text(long, mode))) == []
+        assert ids(caller, where(NAME, text("東京 " + long[:60_000], mode))) == []
+    for first, last in [("0001-01-05", "9999-12-29"), ("9999-12-29", "0001-01-05")]:
+        ids(caller, moments(on_or_after=day(first), before=day(last, "end")))
+
+
+# --- bulk bodies ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("negate", [False, True])
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        (any_of(), "s_query.queries[0].queries"),
+        (text(" - ", "full_words"), "s_query.queries[0].value"),
+        ({"type": "text", "value": ""}, "s_query.queries[0].value"),
+        (text("!", "phrase"), "s_query.queries[0].value"),
+        (where(NAME, text("%%", "beginning_of_words")), "s_query.queries[0].condition.value"),
+        (related("lead", "contact", any_of()), "s_query.queries[0].related_query.queries"),
+    ],
+)
+def test_bulk_bodies_refuse_what_would_mean_everything_unsaid(
+    caller: Caller, query: Json, path: str, negate: bool
+) -> None:
+    whole = all_of({**query, "negate": negate})
+    resolved(caller, whole)
+    with pytest.raises(InvalidSearch) as problem:
+        resolved(caller, whole, for_bulk=True)
+    assert set(problem.value.field_errors) == {path}
+
+
+def test_bulk_bodies_may_say_match_all_and_search_for_whole_values(caller: Caller) -> None:
+    lead = LeadFactory.create(organization=caller.organization, name="---")
+    assert ids(caller, MATCH_ALL, for_bulk=True) == [lead.pk]
+    assert ids(caller, all_of(), for_bulk=True) == [lead.pk]
+    assert ids(caller, where(NAME, text("---", "exact_value")), for_bulk=True) == [lead.pk]
+
+
+def test_a_results_limit_stands_beside_the_query_or_in_its_wrapper(caller: Caller) -> None:
+    wrapped = {"query": MATCH_ALL, "results_limit": 0}
+    assert resolved(caller, wrapped).results_limit == 0
+    assert resolved(caller, wrapped, results_limit=0).results_limit == 0
+    assert resolved(caller, MATCH_ALL, results_limit=7).results_limit == 7
+    assert resolved(caller, MATCH_ALL).results_limit is None
+    for query, limit, path in [(MATCH_ALL, -1, "results_limit"), (wrapped, 5, "s_query.results_limit")]:
+        with pytest.raises(InvalidSearch) as problem:
+            resolved(caller, query, results_limit=limit)
+        assert set(problem.value.field_errors) == {path}
+
+
+def test_a_resolved_query_is_json(caller: Caller) -> None:
+    kept = resolved(caller, all_of(where(NAME, text("x")), moments(before={"type": "now"})), sort=[])
+    assert Resolved.from_json(json.loads(json.dumps(kept.to_json()))) == kept
