@@ -5,10 +5,12 @@ queue: a mark in Redis with the life of the message says so. Redis wiped loses m
 sweeper rings again.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from uuid import UUID
 
 import structlog
+from celery import Task
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
@@ -16,9 +18,10 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
+_BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 
-def ring(action_id: UUID, numbers: range | None = None, *, after_seconds: float = 0) -> None:
+def ring(action_id: UUID, numbers: Iterable[int] | None = None, *, after_seconds: float = 0) -> None:
     """Ask workers to look at the job, now or in a moment. Never raises for a broker that is away."""
     from bulk_actions.tasks import run
 
@@ -26,13 +29,21 @@ def ring(action_id: UUID, numbers: range | None = None, *, after_seconds: float 
         life = settings.BULK_DOORBELL_SECONDS + after_seconds
         try:
             if cache.add(_mark(action_id, number), 1, timeout=life):
-                run.apply_async((str(action_id), number), countdown=after_seconds or None, expires=life, retry=False)
-        except (OperationalError, RedisError, OSError) as problem:
+                _publish(run, action_id, number, after_seconds, life)
+        except _BROKER_AWAY as problem:
             log.warning("doorbell.lost", job_id=str(action_id), problem=str(problem))
             return
 
 
-def ring_on_commit(action_id: UUID, numbers: range | None = None) -> None:
+def _publish(run: Task, action_id: UUID, number: int, after_seconds: float, life: float) -> None:
+    try:
+        run.apply_async((str(action_id), number), countdown=after_seconds or None, expires=life, retry=False)
+    except _BROKER_AWAY:
+        cache.delete(_mark(action_id, number))  # or nobody could ring for as long as the mark lives
+        raise
+
+
+def ring_on_commit(action_id: UUID, numbers: Iterable[int] | None = None) -> None:
     """Ring once the transaction at hand has committed; a rolled back one rings nobody."""
     transaction.on_commit(partial(ring, action_id, numbers), robust=True)
 
@@ -41,7 +52,7 @@ def answered(action_id: UUID, number: int) -> None:
     """A worker has come to the door: the next ring of that number is a new message."""
     try:
         cache.delete(_mark(action_id, number))
-    except (RedisError, OSError):
+    except _BROKER_AWAY:
         log.warning("doorbell.mark_kept", job_id=str(action_id))
 
 

@@ -9,8 +9,8 @@ from django.db import connection
 from bulk_actions.actions import Change
 from bulk_actions.models import BulkAction
 
-# Leads are addressed by `id = ANY(array)`: that walks the primary key in key order, so two jobs over the same leads wait
-# for each other and do not deadlock. A join to a list of ids was carried out in heap order.
+# Leads are addressed by `id = ANY(array)`: that walks the primary key in key order, so two jobs over the same leads
+# wait for each other and do not deadlock. A join to a list of ids was carried out in heap order.
 _THESE = "lead.id = ANY(ARRAY(SELECT lead_id FROM target)) AND lead.organization_id = %(organization)s"
 
 

@@ -43,7 +43,9 @@ def load(action_id: UUID) -> None:
             if not moved:
                 transaction.set_rollback(True)
                 return
-        log.info("bulk_action.loaded", job_id=str(action_id), n_leads=n_leads, seconds=round(time.monotonic() - began, 3))
+        log.info(
+            "bulk_action.loaded", job_id=str(action_id), n_leads=n_leads, seconds=round(time.monotonic() - began, 3)
+        )
     except OperationalError as problem:
         if getattr(problem.__cause__, "sqlstate", None) != "57014":  # query_canceled
             raise
@@ -90,7 +92,8 @@ def _targets(action: BulkAction) -> tuple[str, tuple[object, ...]]:
     limit = "" if action.results_limit is None else f" LIMIT {action.results_limit:d}"
     if queryset.model is Contact:  # the leads of the contacts, each at the place of its first contact
         sql = (
-            f"SELECT lead_id FROM (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS contact(lead_id)) AS placed"
+            "SELECT lead_id FROM"
+            f" (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS contact(lead_id)) AS placed"
             " WHERE lead_id IS NOT NULL GROUP BY lead_id ORDER BY min(rank)"
         )
     return f"{sql}{limit}", parameters

@@ -18,9 +18,9 @@ class BulkAction(Keyed, Dated):
     """One piece of bulk work.
 
     `params` is what the kind needs, resolved at the POST: ids as canonical uuids, values in stored form.
-    `s_query` is what the caller sent; `resolved_query` is what it meant at that moment (views inlined, current user, zone
-    and `now` fixed), and the only thing that loading reads. The `n_*` result columns are written once, when the job ends;
-    until then the counts are sums over `Batch` (see `bulk_actions.progress`).
+    `s_query` is what the caller sent; `resolved_query` is what it meant at that moment (current user, zone and `now`
+    fixed), and the only thing that loading reads. The `n_*` result columns are written once, when the job ends; until
+    then the counts are sums over `Batch` (see `bulk_actions.progress`).
     """
 
     organization = models.ForeignKey("crm.Organization", models.CASCADE, related_name="+", db_index=False)
@@ -42,7 +42,8 @@ class BulkAction(Keyed, Dated):
     error_code = models.TextField(null=True)
     error_message = models.TextField(null=True)
     unfinished_starts = models.IntegerField(
-        default=0, help_text="Slices begun and not ended, since a batch was last done. Many of them: a batch kills workers."
+        default=0,
+        help_text="Slices begun and not ended, since a batch was last done. Many of them: a batch kills workers.",
     )
 
     n_leads = models.BigIntegerField(null=True)
@@ -69,9 +70,9 @@ class BulkAction(Keyed, Dated):
 class Batch(models.Model):
     """A piece of a job's frozen target list, and what became of it: the ledger.
 
-    Pending until `date_done` is set. `changed_ids` are the leads that were changed and `before` (a JSON list in the same
-    order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and failed
-    leads have a `LeadOutcome`; all others of `lead_ids` are unchanged.
+    Pending until `date_done` is set. `changed_ids` are the leads that were changed and `before` (a JSON list in the
+    same order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and
+    failed leads have a `LeadOutcome`; all others of `lead_ids` are unchanged.
     `n_succeeded + n_unchanged + n_skipped + n_failed == n_leads` once done; all four are 0 before.
     """
 
@@ -79,7 +80,9 @@ class Batch(models.Model):
     action = plain_reference("bulk_actions.BulkAction")
     lead_ids = ArrayField(models.UUIDField())
     n_leads = models.IntegerField()
-    isolated = models.BooleanField(db_default=False, help_text="Worked alone, its try committed first: it may kill workers.")
+    isolated = models.BooleanField(
+        db_default=False, help_text="Worked alone, its try committed first: it may kill workers."
+    )
     tried_at = models.DateTimeField(null=True, help_text="When a worker was about to try an isolated batch.")
     changed_ids = ArrayField(models.UUIDField(), null=True)
     before = models.JSONField(null=True)

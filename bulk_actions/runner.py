@@ -7,9 +7,17 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError, InternalError, OperationalError, ProgrammingError, connection, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 from django.db.models import F
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from bulk_actions import doorbell, ledger, locks, slots
@@ -76,7 +84,7 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
 
 
 def _numbers(action_id: UUID, but: int) -> list[int]:
-    """The doorbells of the other workers that the job can keep busy: one per pending batch, as many as there are workers."""
+    """The doorbells of the other workers that the job can keep busy: one per pending batch, at most all workers."""
     pending = Batch.objects.filter(action=action_id, date_done__isnull=True)[: settings.BULK_WORKERS]
     return [number for number in range(len(pending.values_list("pk"))) if number != but]
 
@@ -86,8 +94,8 @@ def _work(action_id: UUID, number: int) -> tuple[Slice, float]:
     others_wait = BulkAction.objects.filter(status__in=ACTIVE).exclude(pk=action_id).exists()
     seconds = settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT if others_wait else settings.BULK_SLICE_SECONDS
     deadline, pace, first = time.monotonic() + seconds, Pace(), True
-    # Workers have died over this job and nothing was done since: from here on, one batch at a time, each noted before it
-    # is tried, so that the guilty one is known by the next death.
+    # Workers have died over this job and nothing was done since: from here on, one batch at a time, each noted before
+    # it is tried, so that the guilty one is known by the next death.
     careful = started > 3 + settings.BULK_WORKERS
     try:
         while True:
@@ -176,7 +184,7 @@ def apply_or_isolate(action: BulkAction, change: Change, batches: list[int]) -> 
 
 
 def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False) -> _Step:
-    """Work one batch alone, after committing that we are about to; a batch that was tried before has killed its worker."""
+    """Work one batch alone, after committing that we are about to; one that was tried before has killed its worker."""
     with transaction.atomic():
         if _enter(action_id, number) is None:
             return _Step(end=Slice.NOTHING)

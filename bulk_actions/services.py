@@ -96,7 +96,7 @@ def cancel(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
 
 
 def finish(action_id: UUID) -> bool:
-    """Move a job whose every lead has its outcome to `done`; False while a batch is pending, or when it is done already."""
+    """Move a job whose every lead has its outcome to `done`; False while a batch is pending, or when it is done."""
     with transaction.atomic():
         if Batch.objects.filter(action=action_id, date_done__isnull=True).exists():
             return False
@@ -173,7 +173,11 @@ def _signal(function: str, pid: int) -> None:
 def _settle(action_id: UUID) -> BulkAction:
     """Write the final counts on an ended job, and reserve its mail, once, in one transaction."""
     with transaction.atomic():
-        action = BulkAction.objects.select_for_update(no_key=True).select_related("organization", "created_by").get(pk=action_id)
+        action = (
+            BulkAction.objects.select_for_update(no_key=True)
+            .select_related("organization", "created_by")
+            .get(pk=action_id)
+        )
         if action.n_succeeded is None and action.status in FINAL:
             for name, value in sums_of(action_id).items():
                 setattr(action, name, value)

@@ -11,7 +11,7 @@ from bulk_actions.transitions import move
 
 
 def start_if_free(action: BulkAction) -> bool:
-    """Move a waiting job on (`created`, `resuming` -> `loading` or `processing`) when a slot is free and it is its turn."""
+    """Move a waiting job on (to `loading` or `processing`) when a slot is free and it is its turn."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             # Two workers must not both see the last free slot.

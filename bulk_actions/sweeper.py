@@ -20,7 +20,9 @@ def sweep() -> None:
     """Ring for every job that should move, end pauses that are too old, purge some long deleted leads."""
     for action_id in BulkAction.objects.filter(status__in=ACTIVE).values_list("pk", flat=True):
         doorbell.ring(action_id, range(settings.BULK_WORKERS))
-    for organization_id in BulkAction.objects.filter(status__in=WAITING).values_list("organization", flat=True).distinct():
+    for organization_id in (
+        BulkAction.objects.filter(status__in=WAITING).values_list("organization", flat=True).distinct()
+    ):
         for action_id in slots.startable(organization_id):
             doorbell.ring(action_id)
     _settle_interrupted()
@@ -30,12 +32,16 @@ def sweep() -> None:
 
 def _expire_pauses() -> None:
     limit = timezone.now() - timedelta(days=settings.BULK_RESUME_DAYS)
-    for action_id in BulkAction.objects.filter(status=Status.PAUSED, date_paused__lt=limit).values_list("pk", flat=True):
+    for action_id in BulkAction.objects.filter(status=Status.PAUSED, date_paused__lt=limit).values_list(
+        "pk", flat=True
+    ):
         end_with_error(
             action_id, PAUSE_EXPIRED, f"Paused for more than {settings.BULK_RESUME_DAYS} days, so it cannot be resumed."
         )
 
 
 def _settle_interrupted() -> None:
-    for action_id in BulkAction.objects.filter(status=Status.ERROR, n_succeeded__isnull=True).values_list("pk", flat=True):
+    for action_id in BulkAction.objects.filter(status=Status.ERROR, n_succeeded__isnull=True).values_list(
+        "pk", flat=True
+    ):
         settle_interrupted(action_id)

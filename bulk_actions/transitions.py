@@ -12,7 +12,13 @@ from crm.models import User
 
 
 def move(
-    action_id: UUID, *, expected: Collection[Status], to: Status, by: User | None = None, reason: str = "", **columns: object
+    action_id: UUID,
+    *,
+    expected: Collection[Status],
+    to: Status,
+    by: User | None = None,
+    reason: str = "",
+    **columns: object,
 ) -> bool:
     """Set `to` (and `columns`) if the job is in one of `expected`; False when somebody else moved it first.
 

@@ -41,5 +41,6 @@ def logging_settings(*, json: bool) -> dict[str, object]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
+            "mail.log": {"level": "WARNING"},  # the SMTP sink: five lines a mail
         },
     }

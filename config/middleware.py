@@ -29,7 +29,7 @@ class RequestId:
 
 
 class TidyPath:
-    """Serves `/api/v1//lead` as `/api/v1/lead/`: clients join paths carelessly, and a redirect would lose a POST's body."""
+    """Serves `/api/v1//lead` as `/api/v1/lead/`: clients join paths carelessly, and a redirect loses a POST's body."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler

@@ -149,6 +149,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 25,
     "socket_connect_timeout": 2,
+    "interval_start": 0,
+    "interval_step": 0.1,
     "max_retries": 1,  # a publish from a request gives up at once: the sweeper rings later
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -1,4 +1,4 @@
-"""One UUIDv7 key, three spellings: Close (prefix + 22 base-62 characters), BlueAI (prefix + 32 hex), gomega (plain uuid)."""
+"""One UUIDv7 key, three spellings: Close (prefix and 22 base-62 characters), BlueAI (prefix and hex), gomega (uuid)."""
 
 from uuid import UUID
 

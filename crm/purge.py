@@ -21,7 +21,7 @@ DELETE FROM crm_lead WHERE id IN (SELECT id FROM doomed)
 
 
 def purge_deleted(*, older_than: timedelta, limit: int) -> int:
-    """Delete up to `limit` leads that were marked as deleted longer ago, with all that hangs on them; returns how many."""
+    """Delete up to `limit` leads marked as deleted longer ago, with all that hangs on them; returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(_PURGE, {"age": older_than, "limit": limit})
         return cursor.rowcount

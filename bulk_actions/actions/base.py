@@ -12,10 +12,10 @@ from crm.models import Permission
 class Change:
     """One set-based statement that changes leads, and what it leaves behind.
 
-    `update` is an `UPDATE crm_lead AS lead ...` with the placeholder `{these}` where the condition that selects the leads
-    goes, and a RETURNING list of `lead.id AS lead_id, ... AS before` (`before`: jsonb of what the lead held, by `old.…`, so
-    that a concurrent edit cannot make it stale). It touches only leads that it really changes. `also` are further CTEs that
-    read `changed` (lead_id, before).
+    `update` is an `UPDATE crm_lead AS lead ...` with the placeholder `{these}` where the condition that selects the
+    leads goes, and a RETURNING list of `lead.id AS lead_id, ... AS before` (`before`: jsonb of what the lead held, by
+    `old.…`, so that a concurrent edit cannot make it stale). It touches only leads that it really changes. `also` are
+    further CTEs that read `changed` (lead_id, before).
     """
 
     update: str

@@ -106,7 +106,9 @@ class _DetailView(_BulkActionView):
             raise FieldErrors({"status": "This field is required."})
         verb = _VERBS.get(self.body["status"]) if isinstance(self.body["status"], str) else None
         if verb is None:
-            raise FieldErrors({"status": f"Not a valid choice: send paused or resuming. The status is {action.status}."})
+            raise FieldErrors(
+                {"status": f"Not a valid choice: send paused or resuming. The status is {action.status}."}
+            )
         return self.answer(verb(action=action, by=request.caller.user))
 
 

@@ -9,139 +9,294 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('crm', '0001_initial'),
+        ("crm", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BulkAction',
+            name="BulkAction",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('kind', models.TextField(choices=[('delete', 'Delete'), ('edit', 'Edit')])),
-                ('params', models.JSONField(default=dict)),
-                ('s_query', models.JSONField(null=True)),
-                ('resolved_query', models.JSONField()),
-                ('sort', models.JSONField(default=list)),
-                ('results_limit', models.PositiveBigIntegerField(null=True)),
-                ('send_done_email', models.BooleanField(default=True)),
-                ('leads_per_minute', models.PositiveIntegerField(help_text='Ceiling; empty means none.', null=True)),
-                ('status', models.TextField(choices=[('created', 'Created'), ('loading', 'Loading'), ('processing', 'Processing'), ('paused', 'Paused'), ('resuming', 'Resuming'), ('done', 'Done'), ('error', 'Error')], default='created')),
-                ('date_started', models.DateTimeField(null=True)),
-                ('date_finished', models.DateTimeField(null=True)),
-                ('date_paused', models.DateTimeField(null=True)),
-                ('error_code', models.TextField(null=True)),
-                ('error_message', models.TextField(null=True)),
-                ('unfinished_starts', models.IntegerField(default=0, help_text='Slices begun and not ended, since a batch was last done. Many of them: a batch kills workers.')),
-                ('n_leads', models.BigIntegerField(null=True)),
-                ('n_objects', models.BigIntegerField(null=True)),
-                ('n_succeeded', models.BigIntegerField(null=True)),
-                ('n_unchanged', models.BigIntegerField(null=True)),
-                ('n_skipped', models.BigIntegerField(null=True)),
-                ('n_failed', models.BigIntegerField(null=True)),
-                ('created_by', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
-                ('updated_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("kind", models.TextField(choices=[("delete", "Delete"), ("edit", "Edit")])),
+                ("params", models.JSONField(default=dict)),
+                ("s_query", models.JSONField(null=True)),
+                ("resolved_query", models.JSONField()),
+                ("sort", models.JSONField(default=list)),
+                ("results_limit", models.PositiveBigIntegerField(null=True)),
+                ("send_done_email", models.BooleanField(default=True)),
+                ("leads_per_minute", models.PositiveIntegerField(help_text="Ceiling; empty means none.", null=True)),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[
+                            ("created", "Created"),
+                            ("loading", "Loading"),
+                            ("processing", "Processing"),
+                            ("paused", "Paused"),
+                            ("resuming", "Resuming"),
+                            ("done", "Done"),
+                            ("error", "Error"),
+                        ],
+                        default="created",
+                    ),
+                ),
+                ("date_started", models.DateTimeField(null=True)),
+                ("date_finished", models.DateTimeField(null=True)),
+                ("date_paused", models.DateTimeField(null=True)),
+                ("error_code", models.TextField(null=True)),
+                ("error_message", models.TextField(null=True)),
+                (
+                    "unfinished_starts",
+                    models.IntegerField(
+                        default=0,
+                        help_text="Slices begun and not ended, since a batch was last done. Many of them: a batch kills workers.",
+                    ),
+                ),
+                ("n_leads", models.BigIntegerField(null=True)),
+                ("n_objects", models.BigIntegerField(null=True)),
+                ("n_succeeded", models.BigIntegerField(null=True)),
+                ("n_unchanged", models.BigIntegerField(null=True)),
+                ("n_skipped", models.BigIntegerField(null=True)),
+                ("n_failed", models.BigIntegerField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('lead_ids', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), size=None)),
-                ('n_leads', models.IntegerField()),
-                ('isolated', models.BooleanField(db_default=False, help_text='Worked alone, its try committed first: it may kill workers.')),
-                ('tried_at', models.DateTimeField(help_text='When a worker was about to try an isolated batch.', null=True)),
-                ('changed_ids', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), null=True, size=None)),
-                ('before', models.JSONField(null=True)),
-                ('n_succeeded', models.IntegerField(db_default=0)),
-                ('n_unchanged', models.IntegerField(db_default=0)),
-                ('n_skipped', models.IntegerField(db_default=0)),
-                ('n_failed', models.IntegerField(db_default=0)),
-                ('date_done', models.DateTimeField(null=True)),
-                ('action', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='bulk_actions.bulkaction')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("lead_ids", django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), size=None)),
+                ("n_leads", models.IntegerField()),
+                (
+                    "isolated",
+                    models.BooleanField(
+                        db_default=False, help_text="Worked alone, its try committed first: it may kill workers."
+                    ),
+                ),
+                (
+                    "tried_at",
+                    models.DateTimeField(help_text="When a worker was about to try an isolated batch.", null=True),
+                ),
+                (
+                    "changed_ids",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), null=True, size=None),
+                ),
+                ("before", models.JSONField(null=True)),
+                ("n_succeeded", models.IntegerField(db_default=0)),
+                ("n_unchanged", models.IntegerField(db_default=0)),
+                ("n_skipped", models.IntegerField(db_default=0)),
+                ("n_failed", models.IntegerField(db_default=0)),
+                ("date_done", models.DateTimeField(null=True)),
+                (
+                    "action",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="bulk_actions.bulkaction",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='BulkDelete',
+            name="BulkDelete",
+            fields=[],
+            options={
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("bulk_actions.bulkaction",),
+        ),
+        migrations.CreateModel(
+            name="BulkEdit",
+            fields=[],
+            options={
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("bulk_actions.bulkaction",),
+        ),
+        migrations.CreateModel(
+            name="LeadOutcome",
             fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("outcome", models.TextField(choices=[("skipped", "Skipped"), ("failed", "Failed")])),
+                ("code", models.TextField()),
+                ("message", models.TextField()),
+                (
+                    "action",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="bulk_actions.bulkaction",
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="bulk_actions.batch",
+                    ),
+                ),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.lead",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Transition",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "old_status",
+                    models.TextField(
+                        choices=[
+                            ("created", "Created"),
+                            ("loading", "Loading"),
+                            ("processing", "Processing"),
+                            ("paused", "Paused"),
+                            ("resuming", "Resuming"),
+                            ("done", "Done"),
+                            ("error", "Error"),
+                        ],
+                        null=True,
+                    ),
+                ),
+                (
+                    "new_status",
+                    models.TextField(
+                        choices=[
+                            ("created", "Created"),
+                            ("loading", "Loading"),
+                            ("processing", "Processing"),
+                            ("paused", "Paused"),
+                            ("resuming", "Resuming"),
+                            ("done", "Done"),
+                            ("error", "Error"),
+                        ]
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, default="")),
+                ("date_created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "action",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="transitions",
+                        to="bulk_actions.bulkaction",
+                    ),
+                ),
+                (
+                    "by",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'proxy': True,
-                'indexes': [],
-                'constraints': [],
-            },
-            bases=('bulk_actions.bulkaction',),
-        ),
-        migrations.CreateModel(
-            name='BulkEdit',
-            fields=[
-            ],
-            options={
-                'proxy': True,
-                'indexes': [],
-                'constraints': [],
-            },
-            bases=('bulk_actions.bulkaction',),
-        ),
-        migrations.CreateModel(
-            name='LeadOutcome',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('outcome', models.TextField(choices=[('skipped', 'Skipped'), ('failed', 'Failed')])),
-                ('code', models.TextField()),
-                ('message', models.TextField()),
-                ('action', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='bulk_actions.bulkaction')),
-                ('batch', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='bulk_actions.batch')),
-                ('lead', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.lead')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Transition',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('old_status', models.TextField(choices=[('created', 'Created'), ('loading', 'Loading'), ('processing', 'Processing'), ('paused', 'Paused'), ('resuming', 'Resuming'), ('done', 'Done'), ('error', 'Error')], null=True)),
-                ('new_status', models.TextField(choices=[('created', 'Created'), ('loading', 'Loading'), ('processing', 'Processing'), ('paused', 'Paused'), ('resuming', 'Resuming'), ('done', 'Done'), ('error', 'Error')])),
-                ('reason', models.TextField(blank=True, default='')),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('action', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='transitions', to='bulk_actions.bulkaction')),
-                ('by', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.AddIndex(
-            model_name='bulkaction',
-            index=models.Index(fields=['organization', 'kind', '-id'], name='bulk_action_list'),
+            model_name="bulkaction",
+            index=models.Index(fields=["organization", "kind", "-id"], name="bulk_action_list"),
         ),
         migrations.AddIndex(
-            model_name='bulkaction',
-            index=models.Index(condition=models.Q(('status__in', ['done', 'error']), _negated=True), fields=['status', 'id'], name='bulk_action_live'),
+            model_name="bulkaction",
+            index=models.Index(
+                condition=models.Q(("status__in", ["done", "error"]), _negated=True),
+                fields=["status", "id"],
+                name="bulk_action_live",
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkaction',
-            index=models.Index(condition=models.Q(('status__in', ['loading', 'processing'])), fields=['organization', 'id'], name='bulk_action_running'),
+            model_name="bulkaction",
+            index=models.Index(
+                condition=models.Q(("status__in", ["loading", "processing"])),
+                fields=["organization", "id"],
+                name="bulk_action_running",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('date_done__isnull', True)), fields=['action', 'id'], name='batch_pending'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("date_done__isnull", True)), fields=["action", "id"], name="batch_pending"
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['action', 'date_done'], include=('n_leads', 'n_succeeded', 'n_unchanged', 'n_skipped', 'n_failed'), name='batch_progress'),
+            model_name="batch",
+            index=models.Index(
+                fields=["action", "date_done"],
+                include=("n_leads", "n_succeeded", "n_unchanged", "n_skipped", "n_failed"),
+                name="batch_progress",
+            ),
         ),
         migrations.AddIndex(
-            model_name='leadoutcome',
-            index=models.Index(fields=['action', 'outcome', 'id'], name='lead_outcome_list'),
+            model_name="leadoutcome",
+            index=models.Index(fields=["action", "outcome", "id"], name="lead_outcome_list"),
         ),
     ]

@@ -11,353 +11,882 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='LeadStatus',
+            name="LeadStatus",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('label', models.TextField()),
-                ('slug', models.TextField(editable=False)),
-                ('position', models.IntegerField(default=0)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("label", models.TextField()),
+                ("slug", models.TextField(editable=False)),
+                ("position", models.IntegerField(default=0)),
             ],
             options={
-                'verbose_name_plural': 'lead statuses',
-                'ordering': ['position', 'id'],
+                "verbose_name_plural": "lead statuses",
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Organization',
+            name="Organization",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('name', models.TextField()),
-                ('currency', models.CharField(default='USD', max_length=3)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("name", models.TextField()),
+                ("currency", models.CharField(default="USD", max_length=3)),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('email', models.EmailField(max_length=254, unique=True)),
-                ('first_name', models.TextField(blank=True, default='')),
-                ('last_name', models.TextField(blank=True, default='')),
-                ('timezone', models.TextField(blank=True, default='', help_text='IANA zone name; empty means UTC.')),
-                ('is_staff', models.BooleanField(default=False, help_text='May sign in to the admin.')),
-                ('is_active', models.BooleanField(default=True)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("email", models.EmailField(max_length=254, unique=True)),
+                ("first_name", models.TextField(blank=True, default="")),
+                ("last_name", models.TextField(blank=True, default="")),
+                ("timezone", models.TextField(blank=True, default="", help_text="IANA zone name; empty means UTC.")),
+                ("is_staff", models.BooleanField(default=False, help_text="May sign in to the admin.")),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Lead',
+            name="Lead",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('name', models.TextField(blank=True, null=True)),
-                ('description', models.TextField(blank=True, null=True)),
-                ('url', models.TextField(blank=True, null=True)),
-                ('custom', models.JSONField(blank=True, default=dict)),
-                ('deleted_at', models.DateTimeField(editable=False, null=True)),
-                ('deleted_by_action', models.UUIDField(editable=False, null=True)),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('updated_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('status', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.leadstatus')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("name", models.TextField(blank=True, null=True)),
+                ("description", models.TextField(blank=True, null=True)),
+                ("url", models.TextField(blank=True, null=True)),
+                ("custom", models.JSONField(blank=True, default=dict)),
+                ("deleted_at", models.DateTimeField(editable=False, null=True)),
+                ("deleted_by_action", models.UUIDField(editable=False, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "status",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.leadstatus",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'base_manager_name': 'all_objects',
+                "base_manager_name": "all_objects",
             },
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('all_objects', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('name', models.TextField(blank=True, null=True)),
-                ('first_name', models.TextField(blank=True, null=True)),
-                ('last_name', models.TextField(blank=True, null=True)),
-                ('title', models.TextField(blank=True, null=True)),
-                ('position', models.IntegerField(default=0, help_text='Order among the contacts of the lead.')),
-                ('custom', models.JSONField(blank=True, default=dict)),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('updated_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('lead', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='contacts', to='crm.lead')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("name", models.TextField(blank=True, null=True)),
+                ("first_name", models.TextField(blank=True, null=True)),
+                ("last_name", models.TextField(blank=True, null=True)),
+                ("title", models.TextField(blank=True, null=True)),
+                ("position", models.IntegerField(default=0, help_text="Order among the contacts of the lead.")),
+                ("custom", models.JSONField(blank=True, default=dict)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="contacts",
+                        to="crm.lead",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('role', models.TextField(choices=[('admin', 'Admin'), ('superuser', 'Superuser'), ('user', 'User'), ('restricteduser', 'Restricted User')], default='user')),
-                ('extra_permissions', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(choices=[('bulk_delete', 'Bulk Delete'), ('bulk_edit', 'Bulk Edit'), ('bulk_email', 'Bulk Email'), ('delete_lead', 'Delete Lead'), ('export', 'Export'), ('import', 'Import'), ('manage_customizations', 'Manage Customizations'), ('manage_organization', 'Manage Organization')]), blank=True, default=list, size=None)),
-                ('withheld_permissions', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(choices=[('bulk_delete', 'Bulk Delete'), ('bulk_edit', 'Bulk Edit'), ('bulk_email', 'Bulk Email'), ('delete_lead', 'Delete Lead'), ('export', 'Export'), ('import', 'Import'), ('manage_customizations', 'Manage Customizations'), ('manage_organization', 'Manage Organization')]), blank=True, default=list, size=None)),
-                ('is_active', models.BooleanField(default=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "role",
+                    models.TextField(
+                        choices=[
+                            ("admin", "Admin"),
+                            ("superuser", "Superuser"),
+                            ("user", "User"),
+                            ("restricteduser", "Restricted User"),
+                        ],
+                        default="user",
+                    ),
+                ),
+                (
+                    "extra_permissions",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(
+                            choices=[
+                                ("bulk_delete", "Bulk Delete"),
+                                ("bulk_edit", "Bulk Edit"),
+                                ("bulk_email", "Bulk Email"),
+                                ("delete_lead", "Delete Lead"),
+                                ("export", "Export"),
+                                ("import", "Import"),
+                                ("manage_customizations", "Manage Customizations"),
+                                ("manage_organization", "Manage Organization"),
+                            ]
+                        ),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                (
+                    "withheld_permissions",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(
+                            choices=[
+                                ("bulk_delete", "Bulk Delete"),
+                                ("bulk_edit", "Bulk Edit"),
+                                ("bulk_email", "Bulk Email"),
+                                ("delete_lead", "Delete Lead"),
+                                ("export", "Export"),
+                                ("import", "Import"),
+                                ("manage_customizations", "Manage Customizations"),
+                                ("manage_organization", "Manage Organization"),
+                            ]
+                        ),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to="crm.organization"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('dialect', models.TextField(choices=[('close', 'Close'), ('blueai', 'Blueai'), ('gomega', 'Gomega')], default='close')),
-                ('label', models.TextField(blank=True, default='')),
-                ('secret_sha256', models.CharField(editable=False, max_length=64, unique=True)),
-                ('hint', models.TextField(editable=False, help_text='First characters of the secret, to tell keys apart.')),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
-                ('date_created', models.DateTimeField(auto_now_add=True)),
-                ('date_last_used', models.DateTimeField(editable=False, null=True)),
-                ('date_revoked', models.DateTimeField(blank=True, null=True)),
-                ('membership', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to='crm.membership')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "dialect",
+                    models.TextField(
+                        choices=[("close", "Close"), ("blueai", "Blueai"), ("gomega", "Gomega")], default="close"
+                    ),
+                ),
+                ("label", models.TextField(blank=True, default="")),
+                ("secret_sha256", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "hint",
+                    models.TextField(editable=False, help_text="First characters of the secret, to tell keys apart."),
+                ),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), blank=True, default=list, size=None
+                    ),
+                ),
+                ("date_created", models.DateTimeField(auto_now_add=True)),
+                ("date_last_used", models.DateTimeField(editable=False, null=True)),
+                ("date_revoked", models.DateTimeField(blank=True, null=True)),
+                (
+                    "membership",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="api_keys", to="crm.membership"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='LeadStatusChange',
+            name="LeadStatusChange",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('bulk_action_id', models.UUIDField(null=True)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('lead', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.lead')),
-                ('new_status', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.leadstatus')),
-                ('old_status', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.leadstatus')),
-                ('user', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("bulk_action_id", models.UUIDField(null=True)),
+                ("date_created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.lead",
+                    ),
+                ),
+                (
+                    "new_status",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.leadstatus",
+                    ),
+                ),
+                (
+                    "old_status",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.leadstatus",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='leadstatus',
-            name='organization',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lead_statuses', to='crm.organization'),
+            model_name="leadstatus",
+            name="organization",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="lead_statuses", to="crm.organization"
+            ),
         ),
         migrations.CreateModel(
-            name='EmailAccount',
+            name="EmailAccount",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('sender_name', models.TextField(blank=True, default='')),
-                ('sender_email', models.TextField()),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='email_accounts', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("sender_name", models.TextField(blank=True, default="")),
+                ("sender_email", models.TextField()),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="email_accounts",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='CustomField',
+            name="CustomField",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('date_updated', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('object_type', models.TextField(choices=[('lead', 'Lead'), ('contact', 'Contact'), ('opportunity', 'Opportunity')])),
-                ('name', models.TextField()),
-                ('slug', models.TextField(editable=False)),
-                ('type', models.TextField(choices=[('text', 'Text'), ('textarea', 'Textarea'), ('number', 'Number'), ('date', 'Date'), ('datetime', 'Datetime'), ('choices', 'Choices'), ('user', 'User'), ('contact', 'Contact'), ('custom_object', 'Custom Object'), ('hidden', 'Hidden')])),
-                ('accepts_multiple_values', models.BooleanField(default=False)),
-                ('choices', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
-                ('description', models.CharField(blank=True, max_length=280, null=True)),
-                ('editable_with_roles', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
-                ('position', models.IntegerField(default=0)),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('updated_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='custom_fields', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("date_updated", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "object_type",
+                    models.TextField(
+                        choices=[("lead", "Lead"), ("contact", "Contact"), ("opportunity", "Opportunity")]
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("slug", models.TextField(editable=False)),
+                (
+                    "type",
+                    models.TextField(
+                        choices=[
+                            ("text", "Text"),
+                            ("textarea", "Textarea"),
+                            ("number", "Number"),
+                            ("date", "Date"),
+                            ("datetime", "Datetime"),
+                            ("choices", "Choices"),
+                            ("user", "User"),
+                            ("contact", "Contact"),
+                            ("custom_object", "Custom Object"),
+                            ("hidden", "Hidden"),
+                        ]
+                    ),
+                ),
+                ("accepts_multiple_values", models.BooleanField(default=False)),
+                (
+                    "choices",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), blank=True, default=list, size=None
+                    ),
+                ),
+                ("description", models.CharField(blank=True, max_length=280, null=True)),
+                (
+                    "editable_with_roles",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), blank=True, default=list, size=None
+                    ),
+                ),
+                ("position", models.IntegerField(default=0)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="custom_fields", to="crm.organization"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='ContactUrl',
+            name="ContactUrl",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('position', models.SmallIntegerField(default=0)),
-                ('type', models.TextField(default='office')),
-                ('url', models.TextField()),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='urls', to='crm.contact')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("position", models.SmallIntegerField(default=0)),
+                ("type", models.TextField(default="office")),
+                ("url", models.TextField()),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="urls", to="crm.contact"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
-                'abstract': False,
+                "ordering": ["position", "id"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='ContactPhone',
+            name="ContactPhone",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('position', models.SmallIntegerField(default=0)),
-                ('type', models.TextField(default='office')),
-                ('phone', models.TextField(help_text='International form (E.164) where the number could be read, else as typed.')),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='phones', to='crm.contact')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("position", models.SmallIntegerField(default=0)),
+                ("type", models.TextField(default="office")),
+                (
+                    "phone",
+                    models.TextField(
+                        help_text="International form (E.164) where the number could be read, else as typed."
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="phones", to="crm.contact"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
-                'abstract': False,
+                "ordering": ["position", "id"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='ContactEmail',
+            name="ContactEmail",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('position', models.SmallIntegerField(default=0)),
-                ('type', models.TextField(default='office')),
-                ('email', models.TextField()),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='emails', to='crm.contact')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("position", models.SmallIntegerField(default=0)),
+                ("type", models.TextField(default="office")),
+                ("email", models.TextField()),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="emails", to="crm.contact"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
-                'abstract': False,
+                "ordering": ["position", "id"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Address',
+            name="Address",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('position', models.SmallIntegerField(default=0)),
-                ('label', models.TextField(blank=True, null=True)),
-                ('address_1', models.TextField(blank=True, null=True)),
-                ('address_2', models.TextField(blank=True, null=True)),
-                ('city', models.TextField(blank=True, null=True)),
-                ('state', models.TextField(blank=True, null=True)),
-                ('zipcode', models.TextField(blank=True, null=True)),
-                ('country', models.TextField(blank=True, help_text='Two-letter code.', null=True)),
-                ('lead', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='addresses', to='crm.lead')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("position", models.SmallIntegerField(default=0)),
+                ("label", models.TextField(blank=True, null=True)),
+                ("address_1", models.TextField(blank=True, null=True)),
+                ("address_2", models.TextField(blank=True, null=True)),
+                ("city", models.TextField(blank=True, null=True)),
+                ("state", models.TextField(blank=True, null=True)),
+                ("zipcode", models.TextField(blank=True, null=True)),
+                ("country", models.TextField(blank=True, help_text="Two-letter code.", null=True)),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="addresses", to="crm.lead"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'addresses',
-                'ordering': ['position', 'id'],
+                "verbose_name_plural": "addresses",
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='OutboxMail',
+            name="OutboxMail",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('purpose', models.TextField(choices=[('notice', 'Notice'), ('bulk', 'Bulk'), ('sequence', 'Sequence'), ('single', 'Single')])),
-                ('source_id', models.UUIDField(help_text='What asked for the mail, such as a bulk action.', null=True)),
-                ('step', models.TextField(blank=True, default='', help_text='Tells apart several mails of one source to one address.')),
-                ('address', models.TextField(help_text='The envelope recipient, normalised.')),
-                ('sender', models.TextField(help_text='The From header.')),
-                ('subject', models.TextField()),
-                ('body_text', models.TextField()),
-                ('body_html', models.TextField(null=True)),
-                ('headers', models.JSONField(default=dict)),
-                ('message_id', models.TextField(unique=True)),
-                ('state', models.TextField(choices=[('reserved', 'Reserved'), ('sending', 'Sending'), ('sent', 'Sent'), ('error', 'Error'), ('unknown', 'Unknown'), ('withheld', 'Withheld')], default='reserved')),
-                ('not_before', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('attempts', models.SmallIntegerField(default=0)),
-                ('claim', models.BigIntegerField(help_text='The delivery chunk that has the row in hand.', null=True)),
-                ('claimed_at', models.DateTimeField(null=True)),
-                ('error_code', models.TextField(null=True)),
-                ('error_message', models.TextField(null=True)),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('date_sent', models.DateTimeField(null=True)),
-                ('account', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.emailaccount')),
-                ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.TextField(
+                        choices=[("notice", "Notice"), ("bulk", "Bulk"), ("sequence", "Sequence"), ("single", "Single")]
+                    ),
+                ),
+                ("source_id", models.UUIDField(help_text="What asked for the mail, such as a bulk action.", null=True)),
+                (
+                    "step",
+                    models.TextField(
+                        blank=True, default="", help_text="Tells apart several mails of one source to one address."
+                    ),
+                ),
+                ("address", models.TextField(help_text="The envelope recipient, normalised.")),
+                ("sender", models.TextField(help_text="The From header.")),
+                ("subject", models.TextField()),
+                ("body_text", models.TextField()),
+                ("body_html", models.TextField(null=True)),
+                ("headers", models.JSONField(default=dict)),
+                ("message_id", models.TextField(unique=True)),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("reserved", "Reserved"),
+                            ("sending", "Sending"),
+                            ("sent", "Sent"),
+                            ("error", "Error"),
+                            ("unknown", "Unknown"),
+                            ("withheld", "Withheld"),
+                        ],
+                        default="reserved",
+                    ),
+                ),
+                ("not_before", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("attempts", models.SmallIntegerField(default=0)),
+                ("claim", models.BigIntegerField(help_text="The delivery chunk that has the row in hand.", null=True)),
+                ("claimed_at", models.DateTimeField(null=True)),
+                ("error_code", models.TextField(null=True)),
+                ("error_message", models.TextField(null=True)),
+                ("date_created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("date_sent", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.emailaccount",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Suppression',
+            name="Suppression",
             fields=[
-                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
-                ('address', models.TextField(help_text='Normalised: lower case, trimmed.')),
-                ('reason', models.TextField(choices=[('unsubscribed', 'Unsubscribed'), ('bounced', 'Bounced'), ('complained', 'Complained'), ('manual', 'Manual')])),
-                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("address", models.TextField(help_text="Normalised: lower case, trimmed.")),
+                (
+                    "reason",
+                    models.TextField(
+                        choices=[
+                            ("unsubscribed", "Unsubscribed"),
+                            ("bounced", "Bounced"),
+                            ("complained", "Complained"),
+                            ("manual", "Manual"),
+                        ]
+                    ),
+                ),
+                ("date_created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='user_email_unique'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("email"), name="user_email_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('organization', 'user'), name='membership_unique'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(fields=("organization", "user"), name="membership_unique"),
         ),
         migrations.AddIndex(
-            model_name='leadstatuschange',
-            index=models.Index(fields=['lead', 'id'], name='status_change_lead'),
+            model_name="leadstatuschange",
+            index=models.Index(fields=["lead", "id"], name="status_change_lead"),
         ),
         migrations.AddConstraint(
-            model_name='leadstatus',
-            constraint=models.UniqueConstraint(fields=('organization', 'slug'), name='lead_status_slug_unique'),
+            model_name="leadstatus",
+            constraint=models.UniqueConstraint(fields=("organization", "slug"), name="lead_status_slug_unique"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', 'date_created', 'id'], name='lead_organization_created'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "date_created", "id"], name="lead_organization_created"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', 'status'], name='lead_organization_status'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "status"], name="lead_organization_status"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['deleted_at'], name='lead_deleted'),
+            model_name="lead",
+            index=models.Index(
+                condition=models.Q(("deleted_at__isnull", False)), fields=["deleted_at"], name="lead_deleted"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='customfield',
-            constraint=models.UniqueConstraint(fields=('organization', 'object_type', 'slug'), name='custom_field_slug_unique'),
+            model_name="customfield",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "object_type", "slug"), name="custom_field_slug_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='customfield',
-            constraint=models.UniqueConstraint(fields=('organization', 'object_type', 'name'), name='custom_field_name_unique'),
+            model_name="customfield",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "object_type", "name"), name="custom_field_name_unique"
+            ),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(fields=['lead', 'position', 'id'], name='contact_lead_position'),
+            model_name="contact",
+            index=models.Index(fields=["lead", "position", "id"], name="contact_lead_position"),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(fields=['organization', 'date_created', 'id'], name='contact_organization_created'),
+            model_name="contact",
+            index=models.Index(fields=["organization", "date_created", "id"], name="contact_organization_created"),
         ),
         migrations.AddIndex(
-            model_name='outboxmail',
-            index=models.Index(condition=models.Q(('state', 'reserved')), fields=['not_before', 'id'], name='outbox_due'),
+            model_name="outboxmail",
+            index=models.Index(
+                condition=models.Q(("state", "reserved")), fields=["not_before", "id"], name="outbox_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxmail',
-            index=models.Index(condition=models.Q(('state', 'sending')), fields=['claimed_at'], name='outbox_sending'),
+            model_name="outboxmail",
+            index=models.Index(condition=models.Q(("state", "sending")), fields=["claimed_at"], name="outbox_sending"),
         ),
         migrations.AddConstraint(
-            model_name='outboxmail',
-            constraint=models.UniqueConstraint(fields=('source_id', 'purpose', 'step', 'address'), name='outbox_once'),
+            model_name="outboxmail",
+            constraint=models.UniqueConstraint(fields=("source_id", "purpose", "step", "address"), name="outbox_once"),
         ),
         migrations.AddConstraint(
-            model_name='suppression',
-            constraint=models.UniqueConstraint(fields=('organization', 'address'), name='suppression_unique'),
+            model_name="suppression",
+            constraint=models.UniqueConstraint(fields=("organization", "address"), name="suppression_unique"),
         ),
     ]

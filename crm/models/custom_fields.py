@@ -35,8 +35,8 @@ class CustomField(Keyed, Dated):
     """A field of an organization's own. Its values lie in the `custom` JSON of the records, under `key`.
 
     Stored values: text, textarea, hidden, choices: string · number: number · date: "YYYY-MM-DD" · datetime: ISO 8601 in
-    UTC with "+00:00" · user, contact, custom_object: the canonical uuid as text. With `accepts_multiple_values`, a list of
-    those without duplicates, never empty. `slug` is made once and never changes.
+    UTC with "+00:00" · user, contact, custom_object: the canonical uuid as text. With `accepts_multiple_values`, a list
+    of those without duplicates, never empty. `slug` is made once and never changes.
     """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="custom_fields")

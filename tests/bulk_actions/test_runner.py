@@ -154,7 +154,7 @@ def test_only_the_lead_that_the_database_refuses_fails(
     assert LeadStatusChange.objects.count() == 1499
 
 
-class _refusing:  # noqa: N801
+class _refusing:
     """Makes the database refuse to change one lead."""
 
     def __init__(self, lead: Lead) -> None:

@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from bulk_actions import loading, locks
@@ -47,9 +47,7 @@ def test_the_table_of_moves_is_kept(
         assert action.status == old
 
 
-def test_a_move_from_a_status_that_the_job_has_left_is_refused(
-    membership: Membership, new_status: LeadStatus
-) -> None:
+def test_a_move_from_a_status_that_the_job_has_left_is_refused(membership: Membership, new_status: LeadStatus) -> None:
     action = status_job(membership, new_status, [])
     assert not move(action.pk, expected={Status.PROCESSING}, to=Status.DONE)
     assert Transition.objects.filter(action=action).count() == 1
@@ -111,7 +109,7 @@ def test_pause_ends_a_session_that_holds_the_gate_and_does_not_answer(
     began = time.monotonic()
     pause(action=action, by=membership.user)
     assert time.monotonic() - began < 3
-    with pytest.raises(Exception, match="terminat|closed"):
+    with pytest.raises(Exception, match=r"terminat|closed"):
         frozen.join()
     assert not Lead.objects.filter(name="changed by a frozen worker").exists()
 
@@ -141,7 +139,9 @@ def test_a_job_paused_before_its_targets_were_frozen_loads_when_it_is_resumed(
     assert run_to_end(action).n_succeeded == 10
 
 
-@pytest.mark.parametrize("status", [Status.CREATED, Status.LOADING, Status.PROCESSING, Status.RESUMING, Status.DONE, Status.ERROR])
+@pytest.mark.parametrize(
+    "status", [Status.CREATED, Status.LOADING, Status.PROCESSING, Status.RESUMING, Status.DONE, Status.ERROR]
+)
 def test_resuming_a_job_that_is_not_paused_says_what_it_is(
     membership: Membership, new_status: LeadStatus, status: Status
 ) -> None:

@@ -60,11 +60,11 @@ def test_a_second_key_makes_nothing_else() -> None:
 
 
 @pytest.mark.django_db
-def test_a_new_member_is_a_user_and_may_be_given_another_role_and_a_password() -> None:
+def test_a_new_member_is_an_admin_and_may_be_given_another_role_and_a_password() -> None:
     run("create_api_key", organization="Oakvale", email="ida@oakvale.example")
-    assert Membership.objects.get().role == "user"
-    run("create_api_key", organization="Oakvale", email="ida@oakvale.example", role="admin", password="correct horse")
     assert Membership.objects.get().role == "admin"
+    run("create_api_key", organization="Oakvale", email="ida@oakvale.example", role="user", password="correct horse")
+    assert Membership.objects.get().role == "user"
     assert User.objects.get().check_password("correct horse")
 
 

@@ -74,8 +74,8 @@ class Client:
         )  # fmt: skip
         assert statuses == [(status, leads)]
         ledger = self.sql(
-            "SELECT sum(n_leads), sum(cardinality(changed_ids)), sum(jsonb_array_length(before)), bool_and(date_done IS NOT NULL)"
-            " FROM bulk_actions_batch WHERE action_id = %s", key,
+            "SELECT sum(n_leads), sum(cardinality(changed_ids)), sum(jsonb_array_length(before)),"
+            " bool_and(date_done IS NOT NULL) FROM bulk_actions_batch WHERE action_id = %s", key,
         )  # fmt: skip
         assert ledger == [(leads, leads, leads, True)]
         wait_until(lambda: self._mails(key)[0] > 0, seconds=20, what="the done mail arrives")

@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--organization", required=True, metavar="NAME")
         parser.add_argument("--email", required=True)
-        parser.add_argument("--role", help=f"{' or '.join(Role.values)}; a new member is an admin unless told otherwise")
+        parser.add_argument(
+            "--role", help=f"{' or '.join(Role.values)}; a new member is an admin unless told otherwise"
+        )
         parser.add_argument("--dialect", default=Dialect.CLOSE.value, help=" or ".join(Dialect.values))
         parser.add_argument("--password", help="the user's password for signing in")
         parser.add_argument(
