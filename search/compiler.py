@@ -202,7 +202,7 @@ def _custom_value(field: CustomFieldRef) -> Expression:
     """The single value of a custom field. Dates and times are texts whose order is that of time."""
     match kind_of(field):
         case Kind.NUMBER:
-            return JsonNumber(JsonValue(F("custom"), text_value(field.key)), output_field=DecimalField())
+            return JsonNumber(JsonValue(F("custom"), text_value(field.key)))
         case Kind.DATE | Kind.MOMENT:
             return Exactly(JsonText(F("custom"), text_value(field.key)))
         case _:

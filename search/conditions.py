@@ -101,7 +101,7 @@ class ConditionParser:
 
     # --- fields -------------------------------------------------------------------------------------------------------
     def _field(self, value: object, path: str, object_type: str) -> _Known | None:
-        data = self._read.object(value, path)
+        data = self._read.mapping(value, path)
         kind = self._read.word(data, "type", path) if data is not None else None
         if data is None or kind is None:
             return None
@@ -148,7 +148,7 @@ class ConditionParser:
 
     # --- conditions ---------------------------------------------------------------------------------------------------
     def _condition(self, value: object, path: str, field: _Known | None) -> Condition | None:
-        data = self._read.object(value, path)
+        data = self._read.mapping(value, path)
         kind = self._read.word(data, "type", path) if data is not None else None
         if data is None or kind is None:
             return None

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import BooleanField, Expression, Func, IntegerField, Subquery, TextField, UUIDField, Value
+from django.db.models import (
+    BooleanField,
+    DecimalField,
+    Expression,
+    Func,
+    IntegerField,
+    Subquery,
+    TextField,
+    UUIDField,
+    Value,
+)
 
 TRUE = Value(True, output_field=BooleanField())
 FALSE = Value(False, output_field=BooleanField())
@@ -112,11 +122,8 @@ class JsonText(Func):
 class JsonNumber(Func):
     """A JSON value as a number, or no value where it is none."""
 
-    template = "(CASE WHEN jsonb_typeof(%(expressions)s) = 'number' THEN (%(expressions)s)::numeric END)"
-
-    def as_sql(self, compiler: object, connection: object, **extra: object) -> tuple[str, tuple[object, ...]]:
-        sql, params = super().as_sql(compiler, connection, **extra)
-        return sql, (*params, *params)
+    output_field = DecimalField()
+    template = "(jsonb_path_query_first(%(expressions)s, '$ ? (@.type() == \"number\")')::numeric)"
 
 
 class TextArray(Func):

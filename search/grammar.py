@@ -140,7 +140,7 @@ class _Parser:
         self, value: object, path: str, object_type: str, depth: int, *, is_outermost: bool = False
     ) -> Node | None:
         """The node written there, about objects of `object_type`; None where it is wrong."""
-        data = self._read.object(value, path)
+        data = self._read.mapping(value, path)
         if data is None or not self._count(path) or not self._is_shallow(path, depth):
             return None
         if is_outermost and "type" not in data and "queries" in data:
@@ -171,7 +171,7 @@ class _Parser:
         return tuple(item for item in items if item is not None)
 
     def _sort_item(self, value: object, path: str, object_type: str) -> SortItem | None:
-        data = self._read.object(value, path)
+        data = self._read.mapping(value, path)
         if data is None:
             return None
         self._read.check_keys(data, path, required=("direction", "field"))
@@ -194,7 +194,7 @@ class _Parser:
 
     def _group(self, data: dict[str, object], path: str, object_type: str, depth: int, negate: bool) -> Node | None:
         self._read.check_keys(data, path, required=("type", "queries"), optional=("negate",))
-        queries = self._read.list(data, "queries", path)
+        queries = self._read.items(data, "queries", path)
         if queries is None:
             return None
         is_or = data["type"] == "or"

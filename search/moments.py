@@ -18,7 +18,7 @@ class MomentParser:
 
     def moment(self, value: object, path: str) -> Moment | None:
         """The moment written there; None where none is, or it is wrong."""
-        data = self._read.object(value, path) if value is not None else None
+        data = self._read.mapping(value, path) if value is not None else None
         kind = self._read.word(data, "type", path) if data is not None else None
         if data is None or kind is None:
             return None

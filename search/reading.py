@@ -20,7 +20,7 @@ class Reader:
     def problem(self, path: str, message: str) -> None:
         self._problems.add(path, message)
 
-    def object(self, value: object, path: str) -> dict[str, object] | None:
+    def mapping(self, value: object, path: str) -> dict[str, object] | None:
         if isinstance(value, dict):
             return value
         self.problem(path, "Value must be an object.")
@@ -69,7 +69,7 @@ class Reader:
 
     def texts(self, data: dict[str, object], key: str, path: str) -> list[str] | None:
         """A list of ids or terms, counted against the limit of the query."""
-        values = self.list(data, key, path)
+        values = self.items(data, key, path)
         if values is None or not self.count_ids(len(values), f"{path}.{key}"):
             return None
         return [text for place, value in enumerate(values) if (text := self.text_of(value, f"{path}.{key}[{place}]"))]
@@ -94,7 +94,7 @@ class Reader:
         self.problem(f"{path}.{key}", "Value must be true or false.")
         return default
 
-    def list(self, data: dict[str, object], key: str, path: str) -> "list[object] | None":
+    def items(self, data: dict[str, object], key: str, path: str) -> list[object] | None:
         if key not in data:
             return None
         value = data[key]

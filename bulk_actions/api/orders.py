@@ -1,4 +1,4 @@
-"""From the body of a POST to an `Order`: all of it checked, all that is wrong told at once (close-api.md 2.2 to 2.6)."""
+"""From the body of a POST to an `Order`: all of it checked, all that is wrong told at once (close-api.md 2.2-2.6)."""
 
 import difflib
 from collections.abc import Callable, Mapping

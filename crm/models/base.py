@@ -29,7 +29,8 @@ class Dated(models.Model):
 def plain_reference(to: str, **options: object) -> models.ForeignKey:
     """A foreign key without a constraint or an index of its own, for tables that grow by a row per lead.
 
-    Each constraint costs a look-up per row (six of them trebled the time of a bulk edit). What it would guard is guarded by set-based code: a referenced row is locked or soft-deleted, never pulled away.
+    Each constraint costs a look-up per row (six of them trebled the time of a bulk edit). What it would guard is
+    guarded by set-based code: a referenced row is locked or soft-deleted, never pulled away.
     """
     return models.ForeignKey(
         to, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+", **options

@@ -1,6 +1,7 @@
 """The compiler against a plain matcher, over random worlds and queries, and the laws that every query keeps."""
 
 from datetime import UTC, timedelta, timezone
+from itertools import product
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -9,9 +10,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm.auth import Caller
-from tests.search.helpers import MATCH_ALL, NOW, all_of, any_of, ids, no, of_type
+from search.nodes import Mode
+from tests.search.helpers import (
+    MATCH_ALL,
+    NOW,
+    Json,
+    all_of,
+    any_of,
+    custom,
+    day,
+    ids,
+    instant,
+    no,
+    of_type,
+    regular,
+    text,
+    where,
+)
 from tests.search.matcher import Matcher
-from tests.search.worlds import World, build, nodes
+from tests.search.worlds import DAYS, MOMENTS, NUMBERS, WANTED, World, build, nodes
 
 ZONES = [UTC, timezone(timedelta(hours=-4)), timezone(timedelta(hours=9)), ZoneInfo("America/New_York")]
 RELAXED = settings(
@@ -54,6 +71,42 @@ def test_laws(caller: Caller, world: World, data: st.DataObject) -> None:
     assert found(all_of(left, right)) == found(left) & found(right) == found(all_of(right, left))
     assert found(any_of(left, right)) == found(left) | found(right)
     assert found(all_of(left, right, negate=True)) == found(any_of(no(left), no(right)))
+
+
+def agree(caller: Caller, world: World, object_type: str, query: Json) -> None:
+    matcher = Matcher(caller.user.pk, NOW, ZONES[1], world.kinds)
+    expected = {key for key, thing in world.things[object_type].items() if matcher.matches(query, thing)}
+    assert set(ids(caller, all_of(of_type(object_type), query), tz=ZONES[1])) == expected, query
+
+
+def of_kind(world: World, type_: str) -> Json:
+    return custom(next(one for one in world.custom["lead"] if one.type == type_))
+
+
+def test_every_text_in_every_mode(caller: Caller) -> None:
+    world = build(caller, seed=5, leads=30)
+    multiple = next(one for one in world.custom["lead"] if one.type == "choices" and one.accepts_multiple_values)
+    fields = [regular("lead", "name"), of_kind(world, "text"), of_kind(world, "choices"), custom(multiple)]
+    for wanted, mode in product([*WANTED, "gold", "plated gold", "gold plated", "pla go", "京 mi"], Mode):
+        condition = text(wanted, mode)
+        for field in fields:
+            agree(caller, world, "lead", where(field, condition))
+        for object_type in ("lead", "contact"):
+            agree(caller, world, object_type, condition)
+
+
+def test_every_pair_of_bounds(caller: Caller) -> None:
+    world = build(caller, seed=6, leads=30)
+    edges = [None, {"type": "now"}]
+    edges += [day(written, which) for written in DAYS[:3] for which in ("start", "end")]
+    edges += [instant(moment.isoformat()) for moment in MOMENTS[4:8]]
+    fields = [regular("lead", "date_created"), of_kind(world, "date"), of_kind(world, "datetime")]
+    for field, first, last in product(fields, edges, edges):
+        agree(caller, world, "lead", where(field, {"type": "moment_range", "on_or_after": first, "before": last}))
+    numbers = [regular("lead", "all_urls_count"), of_kind(world, "number")]
+    for field, low, high in product(numbers, [None, *NUMBERS], [None, *NUMBERS]):
+        agree(caller, world, "lead", where(field, {"type": "number_range", "gt": low, "lte": high}))
+        agree(caller, world, "lead", where(field, {"type": "number_range", "gte": low, "lt": high}))
 
 
 def test_worlds_are_not_trivial(caller: Caller) -> None:
