@@ -1,7 +1,6 @@
 """Batches: claiming them, splitting them, and writing down what became of their leads."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
@@ -21,7 +20,7 @@ class Claim:
     batch_id: int
     n_leads: int
     isolated: bool
-    tried_at: datetime | None
+    tried_seconds_ago: float | None
 
 
 def claim(action_id: UUID, limit: int, *, isolated: bool = False) -> list[Claim]:
@@ -29,7 +28,8 @@ def claim(action_id: UUID, limit: int, *, isolated: bool = False) -> list[Claim]
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT id, n_leads, isolated, tried_at FROM bulk_actions_batch
+            SELECT id, n_leads, isolated, extract(epoch FROM clock_timestamp() - tried_at)::float8
+            FROM bulk_actions_batch
             WHERE action_id = %s AND date_done IS NULL AND isolated = %s
             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
             """,

@@ -1,11 +1,10 @@
 """How much one transaction of a slice takes on: by measured time, or by the job's ceiling."""
 
 from django.conf import settings
-from django.db.models import Max
-from django.utils import timezone
+from django.db import connection
 
 from bulk_actions import locks
-from bulk_actions.models import Batch, BulkAction
+from bulk_actions.models import BulkAction
 
 _STEP_SECONDS = 0.25  # a job with a ceiling goes in steps of this length
 _CATCH_UP_SECONDS = 2.0  # what it may make up for when its turn comes late
@@ -38,11 +37,22 @@ def allowance(action: BulkAction) -> tuple[int | None, float]:
     if action.leads_per_minute is None:
         return None, 0
     locks.wait_for_pace(action.pk)
-    done = Batch.objects.filter(action=action.pk, date_done__isnull=False)
+    elapsed = _seconds_since_last_batch(action)
     per_second = action.leads_per_minute / 60
-    last = max(done.aggregate(last=Max("date_done"))["last"] or action.date_updated, action.date_updated)
-    elapsed = max((timezone.now() - last).total_seconds(), 0)
     step = max(_STEP_SECONDS, 1 / per_second)
     if elapsed < step:
         return 0, step - elapsed
     return max(1, int(per_second * min(elapsed, max(_CATCH_UP_SECONDS, step)))), 0
+
+
+def _seconds_since_last_batch(action: BulkAction) -> float:
+    """By the database's clock, which all workers share; since the job's last move where no batch was done after it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT extract(epoch FROM clock_timestamp() - greatest(max(date_done), %s))::float8
+            FROM bulk_actions_batch WHERE action_id = %s AND date_done IS NOT NULL
+            """,
+            [action.date_updated, action.pk],
+        )
+        return cursor.fetchone()[0]

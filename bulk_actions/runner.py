@@ -17,8 +17,7 @@ from django.db import (
     transaction,
 )
 from django.db.models import F
-from django.db.models.functions import Greatest
-from django.utils import timezone
+from django.db.models.functions import Greatest, Now
 
 from bulk_actions import doorbell, ledger, locks, slots
 from bulk_actions.actions import ACTIONS, Change
@@ -194,10 +193,11 @@ def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False)
         if not claims:
             return _Step(end=Slice.NOTHING)
         [claim] = claims
-        if claim.tried_at is not None:
-            return _judge(action_id, claim)
-        tried_at = timezone.now()
-        Batch.objects.filter(pk=claim.batch_id).update(isolated=True, tried_at=tried_at)
+        if claim.tried_seconds_ago is not None:
+            return _judge(action_id, claim, claim.tried_seconds_ago)
+        batch = Batch.objects.filter(pk=claim.batch_id)
+        batch.update(isolated=True, tried_at=Now())
+        tried_at = batch.values_list("tried_at", flat=True).get()
     with transaction.atomic():
         action = _enter(action_id, number)
         # The mark is ours only while it is unchanged: a frozen worker may come back after others have judged its batch.
@@ -209,8 +209,7 @@ def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False)
     return _Step(claim.n_leads)
 
 
-def _judge(action_id: UUID, claim: ledger.Claim) -> _Step:
-    age = (timezone.now() - claim.tried_at).total_seconds() if claim.tried_at else 0
+def _judge(action_id: UUID, claim: ledger.Claim, age: float) -> _Step:
     if age < settings.BULK_CRASH_GRACE_SECONDS:  # its worker may be between its two transactions
         return _Step(end=Slice.WAIT, wait_seconds=settings.BULK_CRASH_GRACE_SECONDS - age)
     if claim.n_leads > 1:

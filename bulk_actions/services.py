@@ -174,7 +174,7 @@ def _settle(action_id: UUID) -> BulkAction:
     """Write the final counts on an ended job, and reserve its mail, once, in one transaction."""
     with transaction.atomic():
         action = (
-            BulkAction.objects.select_for_update(no_key=True)
+            BulkAction.objects.select_for_update(no_key=True, of=("self",))
             .select_related("organization", "created_by")
             .get(pk=action_id)
         )

@@ -7,7 +7,7 @@ class Status(models.TextChoices):
     CREATED = "created"  # accepted; nobody has looked at it yet, or its organization has no free slot
     LOADING = "loading"  # the query is being frozen into batches
     PROCESSING = "processing"  # batches are running, or about to
-    PAUSED = "paused"  # a person (or a breaker) stopped it; targets are kept
+    PAUSED = "paused"  # a person stopped it; targets are kept
     RESUMING = "resuming"  # a person asked to go on; no worker has it yet
     DONE = "done"  # every target has an outcome, good or bad
     ERROR = "error"  # stopped for good; see error_code

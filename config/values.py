@@ -32,6 +32,9 @@ def database(url: str) -> dict[str, object]:
     found = env.db_url_config(url)
     if not found["NAME"]:
         raise ImproperlyConfigured("DATABASE_URL must name a database: postgres://user:password@host:5432/name.")
+    options = found.setdefault("OPTIONS", {})
+    if "host" in options:  # `?host=/folder`, the socket form: where Django and its dbshell look for a host
+        found["HOST"] = options.pop("host")
     return found
 
 

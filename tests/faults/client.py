@@ -48,6 +48,17 @@ class Client:
         wait_until(lambda: self.get(job)["n_leads_processed"] > 0, seconds=30, what="the job moves")
         return self.get(job)["n_leads_processed"]
 
+    def wait_for_status(self, job: str, *statuses: str) -> str:
+        """Until the job has one of these statuses; returns it."""
+        seen: list[str] = []
+
+        def look() -> bool:
+            seen.append(self.get(job)["status"])
+            return seen[-1] in statuses
+
+        wait_until(look, seconds=30, what=f"one of {statuses}")
+        return seen[-1]
+
     def wait_until_done(self, job: str, *, seconds: float) -> float:
         """Returns the seconds it took from now."""
         began = time.monotonic()
