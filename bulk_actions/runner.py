@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import (
     DataError,
     IntegrityError,
+    InterfaceError,
     InternalError,
     OperationalError,
     ProgrammingError,
@@ -59,11 +60,17 @@ def run_slice(action_id: UUID, number: int = 0) -> Slice:
     doorbell.answered(action_id, number)
     try:
         return _run_slice(action_id, number)
-    except OperationalError as problem:
+    except (OperationalError, InterfaceError) as problem:
         # The server has ended our session (a pause that we did not answer, a restart): what we had in hand rolled back.
         log.warning("bulk_action.slice_cut_off", job_id=str(action_id), problem=str(problem).strip())
         connection.close()
-        return Slice.NOTHING
+    except JobImpossible as problem:
+        end_with_error(action_id, problem.code, problem.message)
+    except Exception:
+        # A bug of ours would come back at every doorbell: the job ends here, and its person hears of it.
+        log.exception("bulk_action.internal_error", job_id=str(action_id))
+        end_with_error(action_id, "internal_error", "An error of ours stopped this job. It has been logged.")
+    return Slice.NOTHING
 
 
 def _run_slice(action_id: UUID, number: int) -> Slice:
@@ -110,9 +117,6 @@ def _work(action_id: UUID, number: int) -> tuple[Slice, float]:
                 first = False
             if time.monotonic() >= deadline:
                 return Slice.OVER, 0
-    except JobImpossible as problem:
-        end_with_error(action_id, problem.code, problem.message)
-        return Slice.NOTHING, 0
     finally:
         _note_end(action_id)
 

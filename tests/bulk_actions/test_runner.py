@@ -282,3 +282,16 @@ def test_a_ceiling_is_kept(membership: Membership, old_status: LeadStatus, new_s
     done = list(Batch.objects.order_by("date_done").values_list("date_done", "n_leads"))
     for (earlier, _), (later, n_leads) in pairwise(done):
         assert n_leads <= (later - earlier).total_seconds() * 50 + 1
+
+
+def test_a_bug_ends_the_job_and_its_person_hears_of_it(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    action = status_job(membership, new_status, make_leads(old_status, 5))
+    monkeypatch.setattr(ledger, "apply", stumble)
+    action = run_to_end(action)
+    assert (action.status, action.error_code, action.n_succeeded) == (Status.ERROR, "internal_error", 0)
+    assert OutboxMail.objects.filter(source_id=action.pk).count() == 1

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from email import policy
@@ -30,6 +31,14 @@ class Client:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
+
+    def status_of(self, path: str) -> int:
+        """The status code of a GET, whatever it is."""
+        try:
+            self.call("GET", path)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+        return 200
 
     def start_edit(self, **more: object) -> str:
         """A bulk edit of every lead to a status that no lead has yet; returns its id."""

@@ -2,7 +2,7 @@
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 
 NOT_FOUND = "The requested object does not exist."
 FORBIDDEN = "You do not have permission to do this."
+DATABASE_AWAY = "The database does not answer at the moment. Try again."
 UNSTORABLE = "A value is out of the range that can be stored."
 
 
@@ -41,6 +42,12 @@ def answer_to(problem: Exception) -> Response | None:
             # Odd input that passed every check of ours, such as a number that no column holds: the caller's, not a bug.
             log.warning("api.unstorable_value", exc_info=problem)
             return _validation([UNSTORABLE], {})
+        case OperationalError() | InterfaceError():
+            # The official client tries again after a 503, whatever the method.
+            log.warning("api.database_away", problem=str(problem).strip())
+            response = _plain(DATABASE_AWAY, status.HTTP_503_SERVICE_UNAVAILABLE)
+            response["Retry-After"] = "2"
+            return response
         case exceptions.APIException():
             response = _plain(str(problem.detail), problem.status_code)
             if header := getattr(problem, "auth_header", None):
