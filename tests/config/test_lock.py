@@ -31,7 +31,7 @@ def test_the_lock_file_installs(python: Path, tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         timeout=600,
     )
-    imports = "import aiosmtpd, celery, closeio, django, psycopg, rest_framework, unfold; print(django.__file__)"
+    imports = "import aiosmtpd, celery, closeio_api, django, psycopg, redis, structlog; print(django.__file__)"
     done = subprocess.run(
         [python, "-c", imports],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
