@@ -27,15 +27,18 @@ def load(action_id: UUID) -> None:
     statement (`pg_cancel_backend`); then nothing has been written and the job stays as the person has set it.
     """
     began = time.monotonic()
+    job = BulkAction.objects.filter(pk=action_id, status=Status.LOADING)
+    action = job.first()
+    if action is None:
+        return
+    # Before the transaction: a large query takes seconds to compile, and a transaction must not lie idle for long.
+    targets, parameters = _targets(action)
     try:
         with transaction.atomic():
-            if not locks.become_loader(action_id):
-                return
-            action = BulkAction.objects.filter(pk=action_id, status=Status.LOADING).first()
-            if action is None:
+            if not locks.become_loader(action_id) or not job.exists():
                 return
             _lift_limits()
-            n_leads = _freeze(action)
+            n_leads = _freeze(action_id, targets, parameters)
             moved = move(
                 action_id, expected={Status.LOADING}, to=Status.PROCESSING, n_leads=n_leads, n_objects=n_leads,
                 date_started=action.date_started or Now(),
@@ -63,9 +66,8 @@ def _lift_limits() -> None:
         )
 
 
-def _freeze(action: BulkAction) -> int:
+def _freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> int:
     """INSERT the batches; returns the number of leads in them. No id passes through Python."""
-    targets, parameters = _targets(action)
     size = int(settings.BULK_STORED_BATCH)
     with connection.cursor() as cursor:
         # One array of all ids, cut into slices: 16 bytes a lead in the server's memory, and half the time of numbering
@@ -80,7 +82,7 @@ def _freeze(action: BulkAction) -> int:
                 RETURNING n_leads)
             SELECT coalesce(sum(n_leads), 0) FROM stored
             """,
-            [action.pk, *parameters],
+            [action_id, *parameters],
         )
         return int(cursor.fetchone()[0])
 

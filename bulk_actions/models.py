@@ -6,12 +6,16 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from bulk_actions.states import ACTIVE, FINAL, Status
+from crm.ids import close_id
 from crm.models.base import Dated, Keyed, plain_reference
 
 
 class Kind(models.TextChoices):
     DELETE = "delete"
     EDIT = "edit"
+
+
+PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit"}  # of the ids of jobs in Close's API
 
 
 class BulkAction(Keyed, Dated):
@@ -65,6 +69,11 @@ class BulkAction(Keyed, Dated):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
+
+    @property
+    def api_id(self) -> str:
+        """`bulkedit_…`, `bulkdelete_…`: the id as Close's API spells it."""
+        return close_id(PREFIX[Kind(self.kind)], self.pk)
 
 
 class Batch(models.Model):

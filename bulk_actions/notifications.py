@@ -56,7 +56,13 @@ def _body(action: BulkAction) -> str:
     if reasons:
         lines += ["", "Why leads were skipped or failed:"]
         lines += [f"  {row['outcome']}: {row['code']}: {_number(row['n'])}" for row in reasons]
-    lines += ["", f"{settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/"]
+    lines += [
+        "",
+        f"Id:         {action.api_id}",
+        f"API:        {settings.PUBLIC_URL}/api/v1/bulk_action/{action.kind}/{action.api_id}/",
+    ]
+    if action.created_by.is_staff:
+        lines.append(f"Admin:      {settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/")
     return "\n".join(lines) + "\n"
 
 

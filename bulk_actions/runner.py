@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import (
     DataError,
     IntegrityError,
-    InterfaceError,
     InternalError,
     OperationalError,
     ProgrammingError,
@@ -20,19 +19,22 @@ from django.db import (
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from bulk_actions import doorbell, ledger, locks, slots
+from bulk_actions import breaker, doorbell, ledger, locks, slots
 from bulk_actions.actions import ACTIONS, Change
 from bulk_actions.errors import JobImpossible
 from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction
 from bulk_actions.pace import Pace, allowance
+from bulk_actions.problems import is_cut_off, may_be_tried_again
 from bulk_actions.services import end_with_error, finish
 from bulk_actions.states import ACTIVE, FINAL, IDLE, Status
 
 log = structlog.get_logger(__name__)
 
 _ROW_PROBLEMS = (DataError, IntegrityError, InternalError, ProgrammingError)
-_TRY_AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock timeout
+_ISOLATION_SECONDS = 1.0  # that a transaction may spend on finding leads that the database refuses
+
+Piece = tuple[int, int]  # a claimed batch, and how many leads it has
 
 
 class Slice(Enum):
@@ -48,6 +50,7 @@ class _Step:
     """One transaction's worth of work."""
 
     n_leads: int = 0
+    n_failed: int = 0
     end: Slice | None = None
     wait_seconds: float = 0
 
@@ -60,16 +63,16 @@ def run_slice(action_id: UUID, number: int = 0) -> Slice:
     doorbell.answered(action_id, number)
     try:
         return _run_slice(action_id, number)
-    except (OperationalError, InterfaceError) as problem:
-        # The server has ended our session (a pause that we did not answer, a restart): what we had in hand rolled back.
-        log.warning("bulk_action.slice_cut_off", job_id=str(action_id), problem=str(problem).strip())
-        connection.close()
     except JobImpossible as problem:
         end_with_error(action_id, problem.code, problem.message)
-    except Exception:
-        # A bug of ours would come back at every doorbell: the job ends here, and its person hears of it.
-        log.exception("bulk_action.internal_error", job_id=str(action_id))
-        end_with_error(action_id, "internal_error", "An error of ours stopped this job. It has been logged.")
+    except Exception as problem:
+        if is_cut_off(problem):
+            log.warning("bulk_action.slice_cut_off", job_id=str(action_id), problem=str(problem).strip())
+            connection.close()
+        else:
+            # A bug of ours would come back at every doorbell: the job ends here, and its person hears of it.
+            log.exception("bulk_action.internal_error", job_id=str(action_id))
+            end_with_error(action_id, "internal_error", "An error of ours stopped this job. It has been logged.")
     return Slice.NOTHING
 
 
@@ -81,12 +84,12 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
         return Slice.NOTHING
     load(action_id)
     doorbell.ring(action_id, _numbers(action_id, but=number))
-    end, wait_seconds = _work(action_id, number)
-    if end is Slice.NOTHING:
+    last = _work(action_id, number)
+    if last.end is Slice.NOTHING:
         finish(action_id)
     else:
-        doorbell.ring(action_id, range(number, number + 1), after_seconds=wait_seconds)
-    return end
+        doorbell.ring(action_id, range(number, number + 1), after_seconds=last.wait_seconds)
+    return last.end or Slice.NOTHING
 
 
 def _numbers(action_id: UUID, but: int) -> list[int]:
@@ -95,7 +98,8 @@ def _numbers(action_id: UUID, but: int) -> list[int]:
     return [number for number in range(len(pending.values_list("pk"))) if number != but]
 
 
-def _work(action_id: UUID, number: int) -> tuple[Slice, float]:
+def _work(action_id: UUID, number: int) -> _Step:
+    """Steps until the slice is over; the last one says how it ended. A slice that is cut off stays noted as begun."""
     started = _note_start(action_id)
     others_wait = BulkAction.objects.filter(status__in=ACTIVE).exclude(pk=action_id).exists()
     seconds = settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT if others_wait else settings.BULK_SLICE_SECONDS
@@ -103,22 +107,37 @@ def _work(action_id: UUID, number: int) -> tuple[Slice, float]:
     # Workers have died over this job and nothing was done since: from here on, one batch at a time, each noted before
     # it is tried, so that the guilty one is known by the next death.
     careful = started > 3 + settings.BULK_WORKERS
+    while True:
+        began = time.monotonic()
+        step = _tried(action_id, number, pace, careful=careful)
+        if step.end:
+            break
+        pace.learn(step.n_leads, time.monotonic() - began)
+        if step.n_leads and first:
+            BulkAction.objects.filter(pk=action_id, unfinished_starts__gt=0).update(unfinished_starts=0)
+            first = False
+        if step.n_failed and breaker.pause_if_plainly_wrong(action_id):
+            step = _Step(end=Slice.NOTHING)
+            break
+        if time.monotonic() >= deadline:
+            step = _Step(end=Slice.OVER)
+            break
+    _note_end(action_id)
+    return step
+
+
+def _tried(action_id: UUID, number: int, pace: Pace, *, careful: bool) -> _Step:
+    """One step, whichever is to be made; a step of nothing when others were in its way."""
     try:
-        while True:
-            began = time.monotonic()
-            step = _isolated_step(action_id, number) if careful else _step(action_id, number, pace)
-            if step.end is Slice.NOTHING and not careful:
-                step = _isolated_step(action_id, number, suspects_only=True)
-            if step.end:
-                return step.end, step.wait_seconds
-            pace.learn(step.n_leads, time.monotonic() - began)
-            if step.n_leads and first:
-                BulkAction.objects.filter(pk=action_id, unfinished_starts__gt=0).update(unfinished_starts=0)
-                first = False
-            if time.monotonic() >= deadline:
-                return Slice.OVER, 0
-    finally:
-        _note_end(action_id)
+        if careful:
+            return _isolated_step(action_id, number)
+        step = _step(action_id, number, pace)
+        return _isolated_step(action_id, number, suspects_only=True) if step.end is Slice.NOTHING else step
+    except OperationalError as problem:
+        if not may_be_tried_again(problem):
+            raise
+        log.info("bulk_action.batch_rolled_back", job_id=str(action_id), problem=str(problem).strip())
+        return _Step()
 
 
 def _note_start(action_id: UUID) -> int:
@@ -127,8 +146,7 @@ def _note_start(action_id: UUID) -> int:
 
 
 def _note_end(action_id: UUID) -> None:
-    if connection.is_usable():  # else the server has ended our session, and the start stays noted as unfinished
-        BulkAction.objects.filter(pk=action_id).update(unfinished_starts=Greatest(F("unfinished_starts") - 1, 0))
+    BulkAction.objects.filter(pk=action_id).update(unfinished_starts=Greatest(F("unfinished_starts") - 1, 0))
 
 
 def _enter(action_id: UUID, number: int) -> BulkAction | None:
@@ -141,56 +159,75 @@ def _enter(action_id: UUID, number: int) -> BulkAction | None:
 
 def _step(action_id: UUID, number: int, pace: Pace) -> _Step:
     """Claim some batches, change their leads and write the outcome, in one transaction."""
-    try:
-        with transaction.atomic():
-            action = _enter(action_id, number)
-            if action is None:
-                return _Step(end=Slice.NOTHING)
-            allowed, wait_seconds = allowance(action)
-            if allowed == 0:
-                return _Step(end=Slice.WAIT, wait_seconds=wait_seconds)
-            claims = ledger.claim(action_id, pace.batches if allowed is None else 1)
-            if not claims:
-                return _Step(end=Slice.NOTHING)
-            n_leads = sum(claim.n_leads for claim in claims)
-            most = pace.leads if allowed is None else allowed
-            if len(claims) == 1 and n_leads > most:
-                ledger.split(claims[0].batch_id, most)
-                n_leads = most
-            change = ACTIONS[action.kind].change(action)
-            apply_or_isolate(action, change, [claim.batch_id for claim in claims])
-            return _Step(n_leads)
-    except OperationalError as problem:
-        if getattr(problem.__cause__, "sqlstate", None) not in _TRY_AGAIN:
-            raise
-        log.info("bulk_action.batch_rolled_back", job_id=str(action_id), problem=str(problem).strip())
-        return _Step()
+    with transaction.atomic():
+        action = _enter(action_id, number)
+        if action is None:
+            return _Step(end=Slice.NOTHING)
+        allowed, wait_seconds = allowance(action)
+        if allowed == 0:
+            return _Step(end=Slice.WAIT, wait_seconds=wait_seconds)
+        claims = ledger.claim(action_id, pace.batches if allowed is None else 1)
+        if not claims:
+            return _Step(end=Slice.NOTHING)
+        pieces = [(claim.batch_id, claim.n_leads) for claim in claims]
+        if len(pieces) == 1:
+            pieces = [_shortened(*pieces[0], pace.leads if allowed is None else allowed)]
+        return _applied(action, pieces)
 
 
-def apply_or_isolate(action: BulkAction, change: Change, batches: list[int]) -> None:
-    """Apply the change; when the database refuses, halve until only the guilty lead is left, and let that one fail."""
+def _shortened(batch_id: int, n_leads: int, most: int) -> Piece:
+    """The batch, cut down to `most` leads where it has more; the rest is a pending batch of its own."""
+    if n_leads <= most:
+        return batch_id, n_leads
+    ledger.split(batch_id, most)
+    return batch_id, most
+
+
+def _applied(action: BulkAction, pieces: list[Piece]) -> _Step:
+    deadline = time.monotonic() + _ISOLATION_SECONDS
+    return apply_or_isolate(action, ACTIONS[action.kind].change(action), pieces, deadline)
+
+
+def apply_or_isolate(action: BulkAction, change: Change, pieces: list[Piece], deadline: float) -> _Step:
+    """Apply the change; when the database refuses, halve until only the guilty leads are left, and let those fail.
+
+    After `deadline` (monotonic seconds) what is left stays pending, in smaller batches: the gate is not held for long.
+    """
     try:
         with transaction.atomic():
-            ledger.apply(action, change, batches)
+            ledger.apply(action, change, [batch_id for batch_id, _ in pieces])
+        return _Step(sum(n_leads for _, n_leads in pieces))
     except _ROW_PROBLEMS as problem:
-        if len(batches) > 1:
-            halves = [batches[: len(batches) // 2], batches[len(batches) // 2 :]]
+        if is_cut_off(problem):
+            raise
+        if pieces[1:]:
+            halves = [pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]]
         else:
-            n_leads = Batch.objects.values_list("n_leads", flat=True).get(pk=batches[0])
+            [(batch_id, n_leads)] = pieces
             if n_leads == 1:
-                log.warning("bulk_action.lead_failed", job_id=str(action.pk), batch=batches[0], exc_info=True)
-                ledger.record_failure(batches[0], "refused_by_database", _first_line(problem))
-                return
-            halves = [batches, [ledger.split(batches[0], n_leads // 2)]]
-        for half in halves:
-            apply_or_isolate(action, change, half)
+                reason = _first_line(problem)
+                log.warning("bulk_action.lead_failed", job_id=str(action.pk), batch=batch_id, problem=reason)
+                ledger.record_failure(batch_id, "refused_by_database", reason)
+                return _Step(1, n_failed=1)
+            half = n_leads // 2
+            halves = [[(batch_id, half)], [(ledger.split(batch_id, half), n_leads - half)]]
+    total = _Step()
+    for part in halves:
+        if time.monotonic() < deadline:
+            step = apply_or_isolate(action, change, part, deadline)
+            total.n_leads, total.n_failed = total.n_leads + step.n_leads, total.n_failed + step.n_failed
+    return total
 
 
 def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False) -> _Step:
     """Work one batch alone, after committing that we are about to; one that was tried before has killed its worker."""
     with transaction.atomic():
-        if _enter(action_id, number) is None:
+        action = _enter(action_id, number)
+        if action is None:
             return _Step(end=Slice.NOTHING)
+        allowed, wait_seconds = allowance(action)
+        if allowed == 0:
+            return _Step(end=Slice.WAIT, wait_seconds=wait_seconds)
         claims = ledger.claim(action_id, 1, isolated=True)
         if not claims and not suspects_only:
             claims = ledger.claim(action_id, 1)
@@ -199,18 +236,25 @@ def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False)
         [claim] = claims
         if claim.tried_seconds_ago is not None:
             return _judge(action_id, claim, claim.tried_seconds_ago)
+        piece = _shortened(claim.batch_id, claim.n_leads, claim.n_leads if allowed is None else allowed)
         batch = Batch.objects.filter(pk=claim.batch_id)
         batch.update(isolated=True, tried_at=Now())
         tried_at = batch.values_list("tried_at", flat=True).get()
-    with transaction.atomic():
-        action = _enter(action_id, number)
-        # The mark is ours only while it is unchanged: a frozen worker may come back after others have judged its batch.
-        mine = Batch.objects.select_for_update().filter(pk=claim.batch_id, tried_at=tried_at, date_done__isnull=True)
-        if action is None or not mine.exists():
-            return _Step(end=Slice.NOTHING)
-        Batch.objects.filter(pk=claim.batch_id).update(tried_at=None)
-        apply_or_isolate(action, ACTIONS[action.kind].change(action), [claim.batch_id])
-    return _Step(claim.n_leads)
+    # The mark is ours only while it is unchanged: a frozen worker may come back after others have judged its batch.
+    mine = Batch.objects.filter(pk=claim.batch_id, tried_at=tried_at, date_done__isnull=True)
+    try:
+        with transaction.atomic():
+            action = _enter(action_id, number)
+            if not mine.select_for_update().exists():
+                return _Step(end=Slice.NOTHING)
+            mine.update(tried_at=None)
+            return _Step(end=Slice.NOTHING) if action is None else _applied(action, [piece])
+    except Exception as problem:
+        # We live: whatever this was, the batch has not killed its worker, and must not be judged for it.
+        if is_cut_off(problem) and not may_be_tried_again(problem):
+            connection.close()
+        mine.update(tried_at=None)
+        raise
 
 
 def _judge(action_id: UUID, claim: ledger.Claim, age: float) -> _Step:

@@ -55,9 +55,12 @@ def create_bulk_action(*, order: Order, caller: Caller) -> BulkAction:
 def pause(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
     """Stop the job. When this returns, no lead changes any more until it is resumed.
 
+    Asked again of a paused job it keeps the same promise: the first call may have died before it could answer.
     Raises FieldErrors("status") for a job that cannot be paused.
     """
-    _move_or_refuse(action, to=Status.PAUSED, verb="pause", by=by, reason=reason, date_paused=Now())
+    action.refresh_from_db()
+    if action.status != Status.PAUSED:
+        _move_or_refuse(action, to=Status.PAUSED, verb="pause", by=by, reason=reason, date_paused=Now())
     _stand_still(action.pk)
     _ring_next(action)
     action.refresh_from_db()

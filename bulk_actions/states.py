@@ -7,7 +7,7 @@ class Status(models.TextChoices):
     CREATED = "created"  # accepted; nobody has looked at it yet, or its organization has no free slot
     LOADING = "loading"  # the query is being frozen into batches
     PROCESSING = "processing"  # batches are running, or about to
-    PAUSED = "paused"  # a person stopped it; targets are kept
+    PAUSED = "paused"  # a person, or the breaker, stopped it; targets are kept
     RESUMING = "resuming"  # a person asked to go on; no worker has it yet
     DONE = "done"  # every target has an outcome, good or bad
     ERROR = "error"  # stopped for good; see error_code
@@ -22,8 +22,8 @@ ALLOWED: dict[Status, set[Status]] = {
     # -> error: cancelled, or the query can never be answered.
     Status.LOADING: {Status.PROCESSING, Status.PAUSED, Status.ERROR},
     # -> done: the last target got its outcome.
-    # -> paused: a person asked.
-    # -> error: cancelled.
+    # -> paused: a person asked, or too many leads fail.
+    # -> error: cancelled, or it can never be finished.
     Status.PROCESSING: {Status.DONE, Status.PAUSED, Status.ERROR},
     # -> resuming: a person asked, within 7 days.
     # -> error: cancelled, or the pause has expired.

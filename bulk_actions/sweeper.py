@@ -20,8 +20,9 @@ def sweep() -> None:
     """Ring for every job that should move, end pauses that are too old, purge some long deleted leads."""
     for action_id in BulkAction.objects.filter(status__in=ACTIVE).values_list("pk", flat=True):
         doorbell.ring(action_id, range(settings.BULK_WORKERS))
+    # order_by(): the ordering of the model would make every job a row of its own.
     for organization_id in (
-        BulkAction.objects.filter(status__in=WAITING).values_list("organization", flat=True).distinct()
+        BulkAction.objects.filter(status__in=WAITING).order_by().values_list("organization", flat=True).distinct()
     ):
         for action_id in slots.startable(organization_id):
             doorbell.ring(action_id)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_ready
+from django.conf import settings
 
 from bulk_actions import runner, sweeper
 
@@ -20,4 +21,4 @@ def sweep() -> None:
 
 @worker_ready.connect
 def sweep_at_start(**_: object) -> None:
-    sweep.apply_async(expires=10, retry=False)
+    sweep.apply_async(expires=settings.SWEEP_EXPIRY_SECONDS, retry=False)

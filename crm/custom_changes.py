@@ -37,7 +37,10 @@ def hold_fields(changes: Iterable[CustomChange]) -> None:
 
 
 def changed_custom(custom: dict[str, Stored], changes: Iterable[CustomChange]) -> dict[str, Stored]:
-    """`custom` with the changes made, in order. A field left without a value has no key."""
+    """`custom` with the changes made, in order. A field left without a value has no key.
+
+    Raises `FieldErrors` where an addition would give a field too many values.
+    """
     result = dict(custom)
     for change in changes:
         key = change.field.key
@@ -45,7 +48,7 @@ def changed_custom(custom: dict[str, Stored], changes: Iterable[CustomChange]) -
             case Operation.SET:
                 value = change.value
             case Operation.ADD:
-                value = add_values(result.get(key), change.value)
+                value = add_values(result.get(key), change.value, path=f"custom.cf_{key}")
             case Operation.REMOVE:
                 value = remove_values(result.get(key), change.value)
         if value is None:

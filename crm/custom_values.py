@@ -49,9 +49,15 @@ def as_list(stored: Stored | None) -> list[Scalar]:
     return list(stored) if isinstance(stored, list) else [stored]
 
 
-def add_values(stored: Stored | None, more: Stored | None) -> Stored | None:
-    """Stored values of a multiple-value field with `more` at their end; those already there stay where they are."""
-    return list(dict.fromkeys(as_list(stored) + as_list(more))) or None
+def add_values(stored: Stored | None, more: Stored | None, *, path: str) -> Stored | None:
+    """Stored values of a multiple-value field with `more` at their end; those already there stay where they are.
+
+    Raises `FieldErrors({path: message})` where that would be more values than a field can have.
+    """
+    values = list(dict.fromkeys(as_list(stored) + as_list(more)))
+    if len(values) > _MOST_VALUES:
+        raise FieldErrors({path: f"The field would have too many values: at most {_MOST_VALUES}."})
+    return values or None
 
 
 def remove_values(stored: Stored | None, gone: Stored | None) -> Stored | None:

@@ -1,7 +1,7 @@
 """Fields and conditions of a query: which field is meant, and whether the condition fits what it holds."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -194,7 +194,12 @@ class ConditionParser:
         values = self._read.texts(data, "values", path)
         if values is None:
             return None
-        return AnyId(_keys(values, field.reference)) if field.reference else AnyOf(tuple(values))
+        if not field.reference:
+            self._refuse_nothing(values, f"{path}.values")
+            return AnyOf(tuple(values))
+        keys = _keys(values, field.reference)
+        self._refuse_nothing(keys, f"{path}.values")
+        return AnyId(keys)
 
     def _reference(self, data: dict[str, object], path: str, field: _Known) -> Condition | None:
         self._read.check_keys(data, path, required=("type", "reference_type", "object_ids"))
@@ -205,7 +210,14 @@ class ConditionParser:
         reference = REFERENCE_TYPES[reference_type]
         if field.reference not in (None, reference):
             self._read.problem(f"{path}.reference_type", f"This field refers to a {field.reference}.")
-        return AnyId(_keys(values, reference), current_user=reference == "user" and CURRENT_USER in values)
+        keys, current_user = _keys(values, reference), reference == "user" and CURRENT_USER in values
+        if not current_user:
+            self._refuse_nothing(keys, f"{path}.object_ids")
+        return AnyId(keys, current_user)
+
+    def _refuse_nothing(self, named: Sequence[object], path: str) -> None:
+        if self._for_bulk and not named:
+            self._read.problem(path, "The list names nothing that could be found, which is not allowed here.")
 
     def _number_range(self, data: dict[str, object], path: str, field: _Known) -> Condition | None:
         bounds = ("gt", "gte", "lt", "lte")

@@ -18,6 +18,7 @@ from search.schema import DEFAULT_TYPE, OBJECT_TYPES, RELATIONS, RESULT_TYPES, U
 
 MAX_DEPTH = 50
 MAX_NODES = 10_000
+MAX_TEXT_NODES = 200  # each compiles to a few subqueries and about 1 kB of SQL
 MAX_SORT_ITEMS = 3
 MAX_RESULTS_LIMIT = 2**63 - 1  # what the database can hold
 _UNSUPPORTED_NODES = ("saved_search", "in_status")
@@ -60,8 +61,9 @@ def parse_whole(
 ) -> Parsed:
     """As `parse`, with the `sort` and `results_limit` that stand beside the query, or in its wrapper.
 
-    `for_bulk` refuses what would mean all objects without saying so: an `or` without queries, and a word search without
-    any word, negated or not.
+    `for_bulk` refuses what would mean all objects without saying so, negated or not: groups that hold nothing but
+    groups (an empty `and` beside something else is fine, clients leave those behind), an `or` without queries, a word
+    search without any word, an `id` of another form, a list that names nothing.
     """
     problems = Problems()
     reader = Reader(problems)
@@ -77,6 +79,8 @@ def parse_whole(
     object_type = _result_type(inner)
     parser = _Parser(reader, custom_fields, for_bulk)
     node = parser.node(inner, inner_path, object_type, 1, is_outermost=True)
+    if for_bulk and not problems and node is not None and _says_nothing(node):
+        reader.problem(f"{inner_path}.queries", "The query holds no condition. For all, say `match_all`.")
     items = parser.sort_items(sort, sort_path, object_type)
     limit = _limit(reader, results_limit, limit_path)
     problems.raise_any()
@@ -125,6 +129,7 @@ class _Parser:
         self._conditions = ConditionParser(reader, custom_fields, for_bulk)
         self._for_bulk = for_bulk
         self._nodes = 0
+        self._texts = 0
         self._by_type: dict[str, Callable[[dict[str, object], str, str, int, bool], Node | None]] = {
             "and": self._group,
             "or": self._group,
@@ -235,15 +240,23 @@ class _Parser:
         return Ids(tuple(self._read_id(data, path, object_type)), negate)
 
     def _read_id(self, data: dict[str, object], path: str, object_type: str) -> list[UUID]:
-        """The key that an `id` node names, or none: an id of another form is an unknown id."""
+        """The key that an `id` node names, or none: an id of another form is an unknown id, and in bulk a problem."""
         self._read.check_keys(data, path, required=("type", "value"), optional=("negate",))
         self._read.count_ids(1, path)
         prefix = OBJECT_TYPES[object_type].prefix
-        key = parse_close_id(prefix, self._read.text(data, "value", path)) if prefix else None
+        text = self._read.text(data, "value", path)
+        key = parse_close_id(prefix, text) if prefix else None
+        if self._for_bulk and key is None and text is not None:
+            self._read.problem(f"{path}.value", f"Not the id of a {object_type}.")
         return [key] if key else []
 
     def _text(self, data: dict[str, object], path: str, object_type: str, depth: int, negate: bool) -> Node | None:
         self._read.check_keys(data, path, required=("type", "value"), optional=("mode", "negate"))
+        self._texts += 1
+        if self._texts > MAX_TEXT_NODES:
+            if self._texts == MAX_TEXT_NODES + 1:
+                self._read.problem(path, f"The query has more than {MAX_TEXT_NODES} `text` nodes.")
+            return None
         mode = self._conditions.mode(data, path) if data.get("mode") is not None else Mode.FULL_WORDS
         value = self._conditions.text_value(data, path, mode)
         return Text(mode, value, negate=negate) if mode and value is not None else None
@@ -294,3 +307,7 @@ class _Parser:
 
 def _is_plain_id(query: object) -> bool:
     return isinstance(query, dict) and query.get("type") == "id" and query.get("negate") in (None, False)
+
+
+def _says_nothing(node: Node) -> bool:
+    return isinstance(node, And | Or) and all(map(_says_nothing, node.queries))

@@ -8,6 +8,7 @@ from search.errors import Problems, shown
 REQUIRED = "This field is required."
 MAX_TEXT_BYTES = 64 * 1024  # of one value
 MAX_IDS = 50_000  # ids and terms in one query
+MAX_UNKNOWN_KEYS = 20  # of one query that are told: finding what was meant takes its time
 
 
 class Reader:
@@ -16,6 +17,7 @@ class Reader:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._ids = 0
+        self._unknown_keys = 0
 
     def problem(self, path: str, message: str) -> None:
         self._problems.add(path, message)
@@ -29,10 +31,11 @@ class Reader:
     def check_keys(
         self, data: dict[str, object], path: str, *, required: Sequence[str], optional: Sequence[str] = ()
     ) -> None:
-        """Every required key is there, and no key that means nothing."""
+        """Every required key is there, and no key that means nothing (the first `MAX_UNKNOWN_KEYS` are told)."""
         known = (*required, *optional)
         for key in data:
-            if key not in known:
+            if key not in known and self._unknown_keys < MAX_UNKNOWN_KEYS:
+                self._unknown_keys += 1
                 close = get_close_matches(key[:100], known, n=1)
                 hint = f" Did you mean '{close[0]}'?" if close else ""
                 self.problem(f"{path}.{shown(key)}", f"Unknown key.{hint}")

@@ -20,7 +20,7 @@ from bulk_actions.admin.page import page_of_job
 from bulk_actions.admin.wording import title_of
 from bulk_actions.models import BulkAction, Outcome
 from bulk_actions.progress import progress_of
-from crm.admin.base import ReadOnlyAdmin, age
+from crm.admin.base import ReadOnlyAdmin, age, read_key
 
 _CONTROLS = {"pause_job": PAUSE, "resume_job": RESUME, "cancel_job": CANCEL}
 
@@ -116,11 +116,11 @@ class BulkActionAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
         """The buttons that fit the job's status."""
-        status = BulkAction.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        job = self.get_object(request, object_id)
         return [
             button
             for button in super().get_actions_detail(request, object_id)
-            if status and _CONTROLS[button.method.original_function_name].fits(status)
+            if job and _CONTROLS[button.method.original_function_name].fits(job.status)
         ]
 
     # A dialog answers GET with its form; only the form's POST, with its token, does anything.
@@ -229,4 +229,4 @@ class BulkActionAdmin(ReadOnlyAdmin):
         """The job, if there is one and this person may see it (else 403, as everywhere in the admin)."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return get_object_or_404(BulkAction, pk=job_id)
+        return get_object_or_404(BulkAction, pk=read_key(str(job_id)))

@@ -7,6 +7,7 @@ from bulk_actions.admin.figures import COLOUR_OF_STATUS, bar, duration, figures,
 from bulk_actions.admin.wording import pretty_json, sentence_of
 from bulk_actions.models import BulkAction, Outcome
 from bulk_actions.progress import progress_of
+from bulk_actions.waiting import queue_positions
 from crm.models import User
 
 _LAST_TRANSITIONS = 50  # a script may pause and resume a job for days
@@ -37,12 +38,15 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
 def _facts(job: BulkAction) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("Id", job.pk),
+        ("Id in the API", job.api_id),
         ("Organization", job.organization),
         ("Started by", f"{job.created_by.full_name} ({job.created_by.email})".strip()),
         ("Created", _moment(job.date_created)),
         ("Started", _moment(job.date_started)),
         ("Finished", _moment(job.date_finished)),
     ]
+    if place := queue_positions([job]).get(job.pk):
+        facts.append(("Place in the queue", number(place)))
     if job.date_started and job.date_finished:
         facts.append(("Took", duration((job.date_finished - job.date_started).total_seconds())))
     if job.results_limit is not None:

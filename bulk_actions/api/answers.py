@@ -9,26 +9,27 @@ from rest_framework import serializers
 from bulk_actions.api.edits import show_edit
 from bulk_actions.models import BulkAction, Kind
 from bulk_actions.progress import Progress, progress_of
+from bulk_actions.waiting import queue_positions
 from crm.api.close.conventions import close_datetime
 from crm.api.close.openapi import Answer, any_value, strings
 from crm.ids import close_id
 from crm.models import CustomField
 
-PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit"}
-
 
 def show_actions(actions: Sequence[BulkAction]) -> list[dict[str, object]]:
     """The answers for a page of jobs, in a fixed number of queries."""
-    progress = progress_of(actions)
+    progress, positions = progress_of(actions), queue_positions(actions)
     fields = {action.params.get("field_id") for action in actions} - {None}
     names = {str(pk): name for pk, name in CustomField.objects.filter(pk__in=fields).values_list("pk", "name")}
-    return [_show(action, progress[action.pk], names) for action in actions]
+    return [_show(action, progress[action.pk], positions.get(action.pk), names) for action in actions]
 
 
-def _show(action: BulkAction, progress: Progress, field_names: Mapping[str, str]) -> dict[str, object]:
+def _show(
+    action: BulkAction, progress: Progress, queue_position: int | None, field_names: Mapping[str, str]
+) -> dict[str, object]:
     own = {"bulk_object_type": "lead"} if action.kind == Kind.DELETE else show_edit(action.params, field_names)
     return {
-        "id": close_id(PREFIX[Kind(action.kind)], action.pk),
+        "id": action.api_id,
         "organization_id": close_id("orga", action.organization_id),
         "created_by": close_id("user", action.created_by_id),
         "updated_by": _user(action.updated_by_id),
@@ -52,6 +53,7 @@ def _show(action: BulkAction, progress: Progress, field_names: Mapping[str, str]
         "leads_per_minute": action.leads_per_minute,
         "leads_per_second": progress.leads_per_second,
         "eta_seconds": progress.eta_seconds,
+        "queue_position": queue_position,
         "error_code": action.error_code,
         "error_message": action.error_message,
         "date_started": _moment(action.date_started),
@@ -91,6 +93,11 @@ class BulkActionAnswer(Answer):
     leads_per_minute = serializers.IntegerField(allow_null=True)
     leads_per_second = serializers.FloatField(allow_null=True)
     eta_seconds = serializers.FloatField(allow_null=True)
+    queue_position = serializers.IntegerField(
+        allow_null=True,
+        min_value=1,
+        help_text="1: the next of its organization to start. Null unless it waits to be started.",
+    )
     error_code = serializers.CharField(allow_null=True)
     error_message = serializers.CharField(allow_null=True)
     date_started = serializers.DateTimeField(allow_null=True)

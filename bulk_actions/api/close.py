@@ -9,7 +9,6 @@ from rest_framework.response import Response
 
 from bulk_actions.actions import ACTIONS
 from bulk_actions.api.answers import (
-    PREFIX,
     BulkDeleteAnswer,
     BulkDeleteBody,
     BulkEditAnswer,
@@ -18,7 +17,7 @@ from bulk_actions.api.answers import (
     show_actions,
 )
 from bulk_actions.api.orders import order_of
-from bulk_actions.models import BulkAction, Kind
+from bulk_actions.models import PREFIX, BulkAction, Kind
 from bulk_actions.services import cancel, create_bulk_action, pause, resume
 from bulk_actions.states import Status
 from crm.api.close.conventions import CloseRequest, CloseView, paginate, pick_fields

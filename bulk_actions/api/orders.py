@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import tzinfo
+from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from search.nodes import Ids
 from search.resolve import Resolved, resolve
 
 MAX_LEAD_IDS = 100_000
+MAX_UNKNOWN_KEYS = 20  # of one body that are told: finding what was meant takes its time
+_MAX_KEY = 100  # characters of an unknown key that are told
 _SHARED_KEYS = {
     "s_query", "query", "lead_ids", "results_limit", "sort", "send_done_email", "leads_per_minute",
     "_fields", "limit", "_limit", "include_counts",
@@ -81,10 +84,10 @@ def order_of(kind: Kind, body: Body, *, caller: Caller, tz: tzinfo) -> Order:
 
 def _refuse_unknown_keys(body: Body) -> None:
     unknown = {}
-    for key in body:
-        if key not in _KNOWN_KEYS:
-            near = difflib.get_close_matches(key, _KNOWN_KEYS, n=1)
-            unknown[key] = "Unknown key." + (f" Did you mean {near[0]}?" if near else "")
+    for key in islice((key for key in body if key not in _KNOWN_KEYS), MAX_UNKNOWN_KEYS):
+        shown = key[:_MAX_KEY]
+        near = difflib.get_close_matches(shown, _KNOWN_KEYS, n=1)
+        unknown[shown] = "Unknown key." + (f" Did you mean {near[0]}?" if near else "")
     if unknown:
         raise FieldErrors(unknown)
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from email.message import EmailMessage
 from pathlib import Path
-from uuid import UUID
 
 from config.demo.errors import expect
 
@@ -18,8 +17,8 @@ def mails_in(folder: Path) -> set[Path]:
     return set(folder.glob("*.eml"))
 
 
-def wait_for_mails(folder: Path, *, known: set[Path], about: Sequence[UUID]) -> list[EmailMessage]:
-    """The done mail of each of these bulk actions, out of what came in after `known`.
+def wait_for_mails(folder: Path, *, known: set[Path], about: Sequence[str]) -> list[EmailMessage]:
+    """The done mail of each of these bulk actions (ids of the API), out of what came in after `known`.
 
     Raises `DemoFailed` unless there is exactly one for each: one too many is as wrong as one too few.
     """
@@ -39,13 +38,13 @@ def summary(mail: EmailMessage) -> list[str]:
     return [f"{name}: {mail[name]}" for name in ("From", "To", "Subject")] + lines[:N_LINES]
 
 
-def _mails_about(folder: Path, known: set[Path], about: Sequence[UUID]) -> list[list[EmailMessage]]:
-    """For each bulk action, the new mails with its id in their text: the link has it."""
+def _mails_about(folder: Path, known: set[Path], about: Sequence[str]) -> list[list[EmailMessage]]:
+    """For each bulk action, the new mails with its id in their text."""
     new = [
         email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
         for file in sorted(mails_in(folder) - known)
     ]
-    return [[mail for mail in new if str(action) in _text(mail)] for action in about]
+    return [[mail for mail in new if action in _text(mail)] for action in about]
 
 
 def _text(mail: EmailMessage) -> str:

@@ -4,10 +4,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Now
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -35,8 +38,20 @@ def age(moment: datetime | None) -> SafeString | str:
     return format_html('<time title="{}">{}</time>', exact, timesince(moment, depth=1))
 
 
-class RecordAdmin(ModelAdmin):
-    """A record with a UUID key. An id in the search box, in any spelling, is looked up exactly, in `id_lookups`."""
+class ForgivingAdmin(ModelAdmin):
+    """A list whose address may be mistyped: a NUL, which PostgreSQL takes in no text, is a wrong filter like others."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        if any("\x00" in value for _, values in request.GET.lists() for value in values):
+            raise IncorrectLookupParameters
+        return super().get_changelist_instance(request)
+
+
+class RecordAdmin(ForgivingAdmin):
+    """A record with a UUID key. An id of the API leads to its page, be it in the page's address or in the search box.
+
+    In the search box an id, in any spelling, is looked up exactly, in `id_lookups`.
+    """
 
     list_per_page = 50
     list_fullwidth = True
@@ -48,6 +63,8 @@ class RecordAdmin(ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Model], search_term: str
     ) -> tuple[QuerySet[Model], bool]:
+        if "\x00" in search_term:
+            return queryset.none(), False
         key = read_key(search_term)
         if key is None:
             return super().get_search_results(request, queryset, search_term)
@@ -55,6 +72,15 @@ class RecordAdmin(ModelAdmin):
         for lookup in self.id_lookups:
             wanted |= Q(**{lookup: key})
         return queryset.filter(wanted), False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        if "_" in object_id and (key := read_key(object_id)):
+            return HttpResponseRedirect(
+                reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[key])
+            )
+        return super().change_view(request, object_id, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Model, form: ModelForm, change: bool) -> None:
         if hasattr(obj, "date_updated"):

@@ -115,6 +115,26 @@ def test_list_finds_a_job_by_its_id_in_any_spelling(staff_client: Client, runnin
     assert staff_client.get(reverse(LIST), {"q": str(uuid4())}).context["cl"].result_count == 0
 
 
+def test_an_id_of_the_api_leads_to_the_page_of_its_job(staff_client: Client, running: BulkAction) -> None:
+    address = reverse("admin:bulk_actions_bulkaction_changelist") + f"{running.api_id}/change/"
+    assert running.api_id in staff_client.get(address, follow=True).content.decode()
+    unknown = reverse("admin:bulk_actions_bulkaction_changelist") + f"{close_id('bulkedit', uuid4())}/change/"
+    assert "Perhaps it was deleted" in staff_client.get(unknown, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("key", ["abc", "bulkdelete_zzz", "%00"])
+def test_a_mistyped_id_is_a_job_that_does_not_exist(staff_client: Client, running: BulkAction, key: str) -> None:
+    address = f"{reverse(LIST)}{key}/"
+    assert "doesn’t exist" in staff_client.get(f"{address}change/", follow=True).content.decode()
+    assert staff_client.post(f"{address}pause_job/", {"_form_submitted": "True"}).status_code == 404
+
+
+def test_page_of_a_waiting_job_says_its_place(staff_client: Client, organization: Organization, user: User) -> None:
+    jobs = [job(organization, user, status) for status in (Status.CREATED, Status.PAUSED, Status.RESUMING)]
+    said = [staff_client.get(reverse(PAGE, args=[made.pk])).content.decode() for made in jobs]
+    assert ["Place in the queue" in text for text in said] == [True, False, True]
+
+
 def test_page_shows_counts_filter_and_transitions(staff_client: Client, running: BulkAction, user: User) -> None:
     Transition.objects.create(action=running, new_status=Status.CREATED, by=user)
     Transition.objects.create(

@@ -1,6 +1,8 @@
 """What slices do: every lead exactly once, with evidence, whatever goes wrong."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -9,8 +11,9 @@ from django.utils import timezone
 
 from bulk_actions import ledger, runner
 from bulk_actions.actions import ACTIONS
-from bulk_actions.models import Batch, Kind, LeadOutcome
+from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.runner import Slice, run_slice
+from bulk_actions.services import resume
 from bulk_actions.states import Status
 from crm.models import CustomField, Lead, LeadStatus, LeadStatusChange, Membership, OutboxMail
 from tests import factories
@@ -154,24 +157,19 @@ def test_only_the_lead_that_the_database_refuses_fails(
     assert LeadStatusChange.objects.count() == 1499
 
 
-class _refusing:
-    """Makes the database refuse to change one lead."""
-
-    def __init__(self, lead: Lead) -> None:
-        self._lead = lead
-
-    def __enter__(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-                " $$ BEGIN RAISE EXCEPTION 'this lead is under seal'; END $$;"
-                f"CREATE TRIGGER refuse BEFORE UPDATE ON crm_lead FOR EACH ROW WHEN (old.id = '{self._lead.pk}')"
-                " EXECUTE FUNCTION refuse();"
-            )
-
-    def __exit__(self, *_: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TRIGGER refuse ON crm_lead; DROP FUNCTION refuse();")
+@contextmanager
+def _refusing(lead: Lead | None = None) -> Iterator[None]:
+    """Makes the database refuse to change one lead, or any."""
+    which = f"WHEN (old.id = '{lead.pk}')" if lead else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'this lead is under seal'; END $$;"
+            f"CREATE TRIGGER refuse BEFORE UPDATE ON crm_lead FOR EACH ROW {which} EXECUTE FUNCTION refuse();"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse ON crm_lead; DROP FUNCTION refuse();")
 
 
 def test_a_job_whose_status_is_deleted_under_way_ends_as_an_error_and_says_so(
@@ -295,3 +293,63 @@ def test_a_bug_ends_the_job_and_its_person_hears_of_it(
     action = run_to_end(action)
     assert (action.status, action.error_code, action.n_succeeded) == (Status.ERROR, "internal_error", 0)
     assert OutboxMail.objects.filter(source_id=action.pk).count() == 1
+
+
+def test_a_worker_frozen_for_too_long_loses_its_batch_and_the_job_goes_on(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends an idle transaction with 25P03, which psycopg calls an internal error."""
+    action = status_job(membership, new_status, make_leads(old_status, 50))
+    claim = ledger.claim
+
+    def claim_and_freeze(*args: object, **kwargs: object) -> object:
+        claims = claim(*args, **kwargs)
+        with connection.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 100")
+        time.sleep(0.5)
+        return claims
+
+    monkeypatch.setattr(ledger, "claim", claim_and_freeze)
+    assert run_slice(action.pk) is Slice.NOTHING
+    action.refresh_from_db()
+    assert (action.status, action.unfinished_starts) == (Status.PROCESSING, 1)
+    monkeypatch.setattr(ledger, "claim", claim)
+    action = run_to_end(action)
+    assert (action.status, action.n_succeeded) == (Status.DONE, 50)
+    assert LeadStatusChange.objects.count() == 50
+
+
+def test_a_job_that_is_plainly_wrong_pauses_itself_and_may_be_resumed(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 2000))
+    monkeypatch.setattr(runner, "_ISOLATION_SECONDS", 0.2)
+    with _refusing():
+        action = run_to_end(action)
+    assert action.status == Status.PAUSED
+    assert action.transitions.last().reason == "too_many_failures"
+    n_failed = LeadOutcome.objects.count()
+    assert 200 <= n_failed < 2000
+    resume(action=action, by=membership.user)
+    action = run_to_end(action)
+    assert (action.status, action.n_failed, action.n_succeeded) == (Status.DONE, n_failed, 2000 - n_failed)
+
+
+def test_a_deadlock_in_careful_work_accuses_no_lead(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 30))
+    BulkAction.objects.update(unfinished_starts=100)
+    apply, calls = ledger.apply, []
+
+    def collide(*args: object) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            with connection.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")
+        apply(*args)
+
+    monkeypatch.setattr(ledger, "apply", collide)
+    monkeypatch.setattr("django.conf.settings.BULK_CRASH_GRACE_SECONDS", 0)
+    action = run_to_end(action)
+    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 30, 0)

@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -209,7 +210,16 @@ def test_the_done_mail_is_sent_once_and_says_what_was_done(
     assert mail.subject == "Done: Set the status to Customer"
     assert mail.address == membership.user.email
     assert "Changed:    12" in mail.body_text
-    assert str(action.pk) in mail.body_text
+    assert f"{settings.PUBLIC_URL}/api/v1/bulk_action/edit/{action.api_id}/\n" in mail.body_text
+    assert "/admin/" not in mail.body_text  # the person could not open it
+
+
+def test_the_done_mail_leads_staff_to_the_admin(membership: Membership, new_status: LeadStatus) -> None:
+    membership.user.is_staff = True
+    membership.user.save()
+    action = run_to_end(status_job(membership, new_status, []))
+    mail = OutboxMail.objects.get(source_id=action.pk)
+    assert f"{settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/\n" in mail.body_text
 
 
 def test_send_done_email_false_suppresses_the_done_mail(

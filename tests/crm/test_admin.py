@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -73,6 +74,24 @@ def test_every_model_has_a_list_a_search_and_a_page(staff_client: Client, lead: 
     row = model._default_manager.first()
     assert row is not None
     assert staff_client.get(page(name, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", [*MODELS, Group], ids=lambda model: model._meta.model_name)
+def test_mistyped_addresses_are_no_errors(staff_client: Client, model: type) -> None:
+    home = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    field = model._meta.get_fields()[-1].name
+    queries = [{"pk__exact": "abc"}, {"q": "\0"}, {"p": "9" * 30}, {"o": "\0"}, {"id__exact": "\0"}, {field: "\0"}]
+    for query in [*queries, *({f"{name}__exact": "\0"} for name in ("status", "state", "reason", "name"))]:
+        assert staff_client.get(home, query).status_code in (200, 302, 400), query
+    for key in ("abc", "lead_zzz", "%00", close_id("lead", uuid4())):
+        for page_of_it in ("change", "delete", "history"):
+            answer = staff_client.get(f"{home}{key}/{page_of_it}/", follow=True)
+            assert answer.status_code in (200, 403, 404), (key, page_of_it)
+
+
+def test_an_id_of_the_api_leads_to_the_page_of_its_record(staff_client: Client, lead: Lead) -> None:
+    spelt = page("lead", "changelist") + f"{close_id('lead', lead.pk)}/change/"
+    assert staff_client.get(spelt).url == page("lead", "change", lead.pk)
 
 
 @pytest.mark.parametrize("model", LARGE)

@@ -151,10 +151,18 @@ def test_moments_come_back_the_same_and_sort_as_texts(moment: datetime) -> None:
 @given(names, names)
 def test_adding_keeps_the_order_and_makes_no_duplicates(before: list[str], more: list[str]) -> None:
     stored = list(dict.fromkeys(before))
-    result = as_list(add_values(stored or None, more))
+    result = as_list(add_values(stored or None, more, path="x"))
     assert result[: len(stored)] == stored
     assert len(set(result)) == len(result)
     assert set(result) == {*stored, *more}
+
+
+def test_adding_stops_at_a_thousand_values() -> None:
+    full: list[str | int | float] = [str(place) for place in range(1_000)]
+    assert add_values(full[:-1], full[-1:], path="x") == add_values(full, full[:1], path="x") == full
+    with pytest.raises(FieldErrors) as problem:
+        add_values(full, ["one more"], path="x")
+    assert set(problem.value.field_errors) == {"x"}
 
 
 @given(names, names)

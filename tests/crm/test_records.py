@@ -58,3 +58,16 @@ def test_changes_of_custom_values_are_made_in_order_and_leave_no_empty_value() -
     assert changed_custom({key: ["a"]}, [add, remove]) == {key: ["b"]}
     assert changed_custom({key: ["a"]}, [remove]) == {}
     assert changed_custom({}, [CustomChange(tags, Operation.SET, None)]) == {}
+
+
+def test_an_addition_beyond_a_thousand_values_changes_nothing(membership: Membership, status: LeadStatus) -> None:
+    organization, by = membership.organization, membership.user
+    tags = factories.CustomFieldFactory.create(organization=organization, accepts_multiple_values=True)
+    full = LeadDraft(custom=[CustomChange(tags, Operation.SET, [str(place) for place in range(1_000)])])
+    lead = create_lead(organization=organization, by=by, draft=full)
+    more = LeadDraft(texts={"name": "Oakvale"}, custom=[CustomChange(tags, Operation.ADD, ["one more"])])
+    with pytest.raises(FieldErrors) as problem:
+        update_lead(lead_id=lead.pk, organization=organization, by=by, draft=more)
+    assert set(problem.value.field_errors) == {f"custom.cf_{tags.key}"}
+    lead.refresh_from_db()
+    assert (lead.name, len(lead.custom[tags.key])) == (None, 1_000)

@@ -5,7 +5,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from email import policy
 from email.parser import BytesParser
 from typing import Any
@@ -98,12 +97,12 @@ class Client:
             " bool_and(date_done IS NOT NULL) FROM bulk_actions_batch WHERE action_id = %s", key,
         )  # fmt: skip
         assert ledger == [(leads, leads, leads, True)]
-        wait_until(lambda: self._mails(key)[0] > 0, seconds=20, what="the done mail arrives")
-        assert self._mails(key) == (1, [("sent",)])
+        wait_until(lambda: self._mails_about(job) > 0, seconds=20, what="the done mail arrives")
+        assert self._mails_about(job) == 1
+        assert self.sql("SELECT state FROM crm_outboxmail WHERE source_id = %s", key) == [("sent",)]
 
-    def _mails(self, key: object) -> tuple[int, list[tuple[Any, ...]]]:
-        arrived: Counter[str] = Counter()
-        for file in self.stack.home.mail.glob("*.eml"):
-            text = BytesParser(policy=policy.default).parsebytes(file.read_bytes()).get_content()
-            arrived[str(key)] += str(key) in text
-        return arrived[str(key)], self.sql("SELECT state FROM crm_outboxmail WHERE source_id = %s", key)
+    def _mails_about(self, job: str) -> int:
+        """How many mails that arrived name the job by its id."""
+        files = self.stack.home.mail.glob("*.eml")
+        mails = (BytesParser(policy=policy.default).parsebytes(file.read_bytes()) for file in files)
+        return sum(job in mail.get_content() for mail in mails)

@@ -6,13 +6,12 @@ import signal
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config.demo import jobs, mails
-from config.demo.api import Crm, Json, key_of
+from config.demo.api import Crm, Json
 from config.demo.errors import DemoFailed, expect
 from config.demo.screen import Screen
 from config.demo.stack import free_port, make_key, manage, running_stack
@@ -72,11 +71,11 @@ def _main_job(screen: Screen, url: str) -> Json:
         "set_custom_field": jobs.add_choice(crm, screen),
         "delete": jobs.delete_oldest(crm, screen, n_leads // DELETED_SHARE),
     }
-    n_mails = _show_mails(screen, settings.HOME.mail, known, [key_of(str(job["id"])) for job in done.values()])
+    n_mails = _show_mails(screen, settings.HOME.mail, known, [str(job["id"]) for job in done.values()])
     return {"leads": n_leads, **done, "leads_left": crm.count(), "done_mails": n_mails}
 
 
-def _show_mails(screen: Screen, folder: Path, known: set[Path], about: list[UUID]) -> int | None:
+def _show_mails(screen: Screen, folder: Path, known: set[Path], about: list[str]) -> int | None:
     """Show the done mails; None where they leave by `EMAIL_URL` and nobody here can see them."""
     screen.title("Done mails")
     if settings.EMAIL_URL:

@@ -55,6 +55,7 @@ class CloseView(APIView):
     parser_classes: ClassVar = [JsonParser]
     renderer_classes: ClassVar = [JSONRenderer]
     metadata_class = None
+    is_under_way = False  # from here on something may have been written
     request: CloseRequest
 
     def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> CloseRequest:
@@ -79,6 +80,7 @@ class CloseView(APIView):
         request.caller = request.auth
         self.check_throttles(request)
         request.tz = zone_of(request, request.caller)
+        self.is_under_way = True
         if request.method != request.effective_method:
             request._request.GET = parameters_of_body(request.data)
             request._request.method = request.effective_method
@@ -90,7 +92,7 @@ class CloseView(APIView):
             return response
         if isinstance(exc, NotAuthenticated | AuthenticationFailed):
             exc.auth_header = self.get_authenticate_header(self.request)
-        response = answer_to(exc)
+        response = answer_to(exc, nothing_written=not self.is_under_way or self.request.method == "GET")
         if response is None:
             raise exc
         response.exception = True
