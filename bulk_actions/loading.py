@@ -13,7 +13,7 @@ from bulk_actions import doorbell, locks
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
-from crm.models import Contact
+from crm.models import Lead
 from search.compiler import matching
 from search.resolve import Resolved
 
@@ -94,19 +94,19 @@ def _targets(action: BulkAction) -> tuple[str, tuple[object, ...]]:
         return "SELECT NULL::uuid WHERE false", ()
     sql, parameters = queryset.query.sql_with_params()
     limit = "" if action.results_limit is None else f" LIMIT {action.results_limit:d}"
-    if queryset.model is Contact:  # the leads of the contacts, each at the place of its first contact
+    if queryset.model is not Lead:  # the leads of the objects found, each at the place of its first object
         sql = (
             "SELECT lead_id FROM"
-            f" (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS contact(lead_id)) AS placed"
+            f" (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS object(lead_id)) AS placed"
             " WHERE lead_id IS NOT NULL GROUP BY lead_id ORDER BY min(rank)"
         )
     return f"{sql}{limit}", parameters
 
 
 def target_queryset(action: BulkAction) -> QuerySet:
-    """The job's leads (or the contacts whose leads they are), as a queryset of their ids in the job's order."""
+    """The leads of the job (or of the contacts or opportunities found), as a queryset of their ids in its order."""
     queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
-    return queryset.values_list("lead" if queryset.model is Contact else "pk")
+    return queryset.values_list("pk" if queryset.model is Lead else "lead")
 
 
 def _give_up(action_id: UUID, code: str, message: str) -> None:

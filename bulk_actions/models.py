@@ -22,6 +22,7 @@ class BulkAction(Keyed, Dated):
     """One piece of bulk work.
 
     `params` is what the kind needs, resolved at the POST: ids as canonical uuids, values in stored form.
+    `query` is the one-line text that came instead of an `s_query`, which is then its translation.
     `s_query` is what the caller sent; `resolved_query` is what it meant at that moment (current user, zone and `now`
     fixed), and the only thing that loading reads. The `n_*` result columns are written once, when the job ends; until
     then the counts are sums over `Batch` (see `bulk_actions.progress`).
@@ -32,6 +33,7 @@ class BulkAction(Keyed, Dated):
     created_by = models.ForeignKey("crm.User", models.PROTECT, related_name="+", db_index=False)
     updated_by = models.ForeignKey("crm.User", models.PROTECT, related_name="+", db_index=False, null=True)
     params = models.JSONField(default=dict)
+    query = models.TextField(null=True)
     s_query = models.JSONField(null=True)
     resolved_query = models.JSONField()
     sort = models.JSONField(default=list)

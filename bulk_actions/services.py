@@ -38,6 +38,7 @@ class Order:
     results_limit: int | None
     send_done_email: bool
     leads_per_minute: int | None
+    query: str | None = None
 
 
 def create_bulk_action(*, order: Order, caller: Caller) -> BulkAction:

@@ -228,6 +228,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [],  # choices stand where they are used: many kinds of records have a `type` or a `status`
 }
 UNFOLD = {
     "SITE_TITLE": "Drover",

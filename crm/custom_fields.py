@@ -21,7 +21,11 @@ _ROWS_PER_SWEEP = 5000  # records whose value is removed in one transaction
 # Types whose values are stored alike: the one can become the other without touching a record.
 _PLAIN_TEXT = frozenset({FieldType.TEXT, FieldType.TEXTAREA, FieldType.HIDDEN})
 
-_TABLE_OF = {FieldObject.LEAD: "crm_lead", FieldObject.CONTACT: "crm_contact"}
+_TABLE_OF = {
+    FieldObject.LEAD: "crm_lead",
+    FieldObject.CONTACT: "crm_contact",
+    FieldObject.OPPORTUNITY: "crm_opportunity",
+}
 
 
 def hold_field(field_id: UUID | str, organization_id: UUID) -> bool:

@@ -102,13 +102,18 @@ def _number(field: CustomField, value: object, path: str) -> int | float:
     return value
 
 
-def _date(field: CustomField, value: object, path: str) -> str:
+def clean_date(value: object, *, path: str) -> str:
+    """A day as `YYYY-MM-DD`, or `FieldErrors` at `path`."""
     if isinstance(value, str) and _DATE.fullmatch(value):
         try:
             return date.fromisoformat(value).isoformat()
         except ValueError:
             pass
     raise FieldErrors({path: "Value must be a date, written YYYY-MM-DD."})
+
+
+def _date(field: CustomField, value: object, path: str) -> str:
+    return clean_date(value, path=path)
 
 
 def _datetime(field: CustomField, value: object, path: str) -> str:

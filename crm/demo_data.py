@@ -11,7 +11,8 @@ from crm import demo_words as words
 from crm.custom_fields import create_field
 from crm.demo_rows import COLUMNS, Ground, Lines, rows_of_leads
 from crm.models import CustomField, FieldObject, Lead, LeadStatus, Membership, Organization
-from crm.setup import ensure_member
+from crm.pipelines import statuses_of
+from crm.setup import ensure_member, ensure_pipeline
 
 _LEADS_PER_CHUNK = 5000
 
@@ -72,6 +73,7 @@ def _copy(lines: Lines) -> None:
 @transaction.atomic
 def _prepare(organization: Organization) -> Ground:
     """The statuses, people and custom fields that the leads refer to; made where missing."""
+    ensure_pipeline(organization)
     for email in words.MEMBERS:
         ensure_member(organization=organization, email=email)
     memberships = Membership.objects.filter(organization=organization, is_active=True, user__email__in=words.MEMBERS)
@@ -79,6 +81,7 @@ def _prepare(organization: Organization) -> Ground:
     return Ground(
         organization_id=organization.pk,
         status_ids=list(LeadStatus.objects.filter(organization=organization).values_list("pk", flat=True)),
+        stages=list(statuses_of(organization.pk).values_list("pk", "type")),
         user_ids=list(memberships.order_by("user__email").values_list("user_id", flat=True)),
         lead_fields=_ensure_fields(organization, FieldObject.LEAD, _LEAD_FIELDS),
         contact_fields=_ensure_fields(organization, FieldObject.CONTACT, _CONTACT_FIELDS),

@@ -11,6 +11,7 @@ from uuid import UUID
 from crm import demo_words as words
 from crm.slugs import unique_slug
 
+OPPORTUNITIES_PER_LEAD = 0.3
 DAYS_BACK = 3 * 365  # how far the dates of creation reach into the past
 # Tables in the order in which they refer to each other, with the columns that we fill; the others have defaults.
 COLUMNS = {
@@ -22,6 +23,8 @@ COLUMNS = {
     "crm_contactemail": "organization_id, contact_id, position, type, email",
     "crm_contactphone": "organization_id, contact_id, position, type, phone",
     "crm_contacturl": "organization_id, contact_id, position, type, url",
+    "crm_opportunity": "id, organization_id, lead_id, contact_id, user_id, status_id, value, value_period, confidence, "
+    "note, date_won, date_lost, custom, created_by_id, updated_by_id, date_created, date_updated",
 }
 Lines = dict[str, list[str]]  # by table
 
@@ -36,6 +39,7 @@ class Ground:
 
     organization_id: UUID
     status_ids: Sequence[UUID]
+    stages: Sequence[tuple[UUID, str]]  # opportunity statuses: key and type
     user_ids: Sequence[UUID]
     lead_fields: dict[str, str]  # name -> key in `custom`; fields that the organization lacks are left out
     contact_fields: dict[str, str]
@@ -73,6 +77,8 @@ def _add_lead(lines: Lines, ground: Ground, rng: Random, created: datetime) -> N
         _add_address(lines, ground, rng, key)
     for position, contact in enumerate(contacts):
         _add_contact(lines, ground, rng, contact, key, position, domain, owner, moment)
+    if rng.random() < OPPORTUNITIES_PER_LEAD:
+        _add_opportunity(lines, ground, rng, key, contacts[0], owner, created)
 
 
 def _add_address(lines: Lines, ground: Ground, rng: Random, lead: UUID) -> None:
@@ -112,6 +118,23 @@ def _add_contact(
     if rng.random() < 0.3:
         url = f"https://people.example/{local}"
         lines["crm_contacturl"].append(_line(organization, key, 0, "url", url))
+
+
+def _add_opportunity(
+    lines: Lines, ground: Ground, rng: Random, lead: UUID, contact: UUID, owner: UUID, created: datetime
+) -> None:
+    status, status_type = rng.choice(ground.stages)
+    period = rng.choice(("one_time", "monthly", "annual"))
+    value = rng.randrange(1, 500) * 10_000 if rng.random() < 0.95 else None
+    confidence = {"won": 100, "lost": 0}.get(status_type, rng.randrange(10, 100, 10))
+    ended = min(created + timedelta(days=rng.randrange(1, 90)), ground.today)
+    date_won = ended.date().isoformat() if status_type == "won" else None
+    date_lost = ended.isoformat() if status_type == "lost" else None
+    note, moment = rng.choice(words.DEALS), created.isoformat()
+    person = contact if rng.random() < 0.5 else None
+    reference = (_key(created), ground.organization_id, lead, person, owner, status)
+    money = (value, period, confidence, note, date_won, date_lost)
+    lines["crm_opportunity"].append(_line(*reference, *money, "{}", owner, owner, moment, moment))
 
 
 def _lead_values(ground: Ground, rng: Random, contact: UUID) -> dict[str, object]:

@@ -163,3 +163,10 @@ INDUSTRIES = ("Manufacturing", "Retail", "Health", "Software", "Food", "Transpor
 INTERESTS = ("Newsletter", "Webinar", "Trade fair", "Pilot", "Training", "Partner programme")
 CAMPAIGNS = ("spring-fair", "referral", "web", "cold-call", "autumn-mailing")
 LANGUAGES = ("English", "German", "French", "Japanese")
+DEALS = (
+    None,
+    "Renewal with more seats.",
+    "Pilot for the second site, then the others.",
+    "Waits for the budget of next quarter.",
+    "Wants a discount for three years.",
+)

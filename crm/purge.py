@@ -15,6 +15,20 @@ phones AS (DELETE FROM crm_contactphone WHERE contact_id IN (SELECT id FROM peop
 urls AS (DELETE FROM crm_contacturl WHERE contact_id IN (SELECT id FROM people)),
 addresses AS (DELETE FROM crm_address WHERE lead_id IN (SELECT id FROM doomed)),
 changes AS (DELETE FROM crm_leadstatuschange WHERE lead_id IN (SELECT id FROM doomed)),
+deals AS (DELETE FROM crm_opportunity WHERE lead_id IN (SELECT id FROM doomed) RETURNING id),
+moves AS (DELETE FROM crm_opportunitystatuschange WHERE opportunity_id IN (SELECT id FROM deals)),
+-- A deal of another lead, with a contact that has moved since: not one row with the deals above.
+orphans AS (
+    UPDATE crm_opportunity SET contact_id = NULL
+    WHERE contact_id IN (SELECT id FROM people) AND (lead_id IS NULL OR lead_id NOT IN (SELECT id FROM doomed))),
+done AS (DELETE FROM crm_activity WHERE lead_id IN (SELECT id FROM doomed)),
+done_elsewhere AS (
+    UPDATE crm_activity SET contact_id = NULL
+    WHERE contact_id IN (SELECT id FROM people) AND lead_id NOT IN (SELECT id FROM doomed)),
+to_do AS (DELETE FROM crm_task WHERE lead_id IN (SELECT id FROM doomed)),
+to_do_elsewhere AS (
+    UPDATE crm_task SET contact_id = NULL
+    WHERE contact_id IN (SELECT id FROM people) AND lead_id NOT IN (SELECT id FROM doomed)),
 contacts AS (DELETE FROM crm_contact WHERE id IN (SELECT id FROM people))
 DELETE FROM crm_lead WHERE id IN (SELECT id FROM doomed)
 """

@@ -5,25 +5,65 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from crm.errors import Invalid
-from crm.models import EmailAccount, LeadStatus, Membership, Organization, Role, User
+from crm.locks import lock_customizations
+from crm.models import (
+    EmailAccount,
+    LeadStatus,
+    Membership,
+    OpportunityStatus,
+    Organization,
+    Pipeline,
+    Role,
+    StatusType,
+    User,
+)
 from crm.slugs import unique_slug
 from crm.text import clean_name
 
 # In the order of a sale; the first one is the status of a new lead.
 default_statuses = ("Potential", "Interested", "Qualified", "Customer", "Bad Fit", "Canceled", "Not Interested")
+# Stages of the first pipeline; the first one is the status of a new opportunity.
+default_stages = (
+    ("Qualified", StatusType.ACTIVE),
+    ("Proposal", StatusType.ACTIVE),
+    ("Negotiation", StatusType.ACTIVE),
+    ("Won", StatusType.WON),
+    ("Lost", StatusType.LOST),
+)
 _SENDER = "drover@localhost.localdomain"
 
 
 @transaction.atomic
 def create_organization(name: str) -> Organization:
-    """A new organization with the default lead statuses, and one account that sends through `EMAIL_URL`."""
+    """A new organization with the default lead statuses, a pipeline, and one account that sends by `EMAIL_URL`."""
     organization = Organization.objects.create(name=clean_name(name, path="name"))
     LeadStatus.objects.bulk_create(
         LeadStatus(organization=organization, label=label, slug=unique_slug(label, ()), position=position)
         for position, label in enumerate(default_statuses)
     )
+    ensure_pipeline(organization)
     EmailAccount.objects.create(organization=organization, sender_name=organization.name, sender_email=_SENDER)
     return organization
+
+
+@transaction.atomic
+def ensure_pipeline(organization: Organization) -> None:
+    """Give the organization the default pipeline "Sales" unless it has one already, whatever its name."""
+    lock_customizations(organization.pk)
+    if Pipeline.objects.filter(organization=organization).exists():
+        return
+    pipeline = Pipeline.objects.create(organization=organization, name="Sales")
+    OpportunityStatus.objects.bulk_create(
+        OpportunityStatus(
+            organization=organization,
+            pipeline=pipeline,
+            label=label,
+            slug=unique_slug(label, ()),
+            type=status_type,
+            position=position,
+        )
+        for position, (label, status_type) in enumerate(default_stages)
+    )
 
 
 def ensure_organization(name: str) -> tuple[Organization, bool]:

@@ -1,24 +1,26 @@
 """POST /api/v1/data/search/ (close-api.md 3.1, 3.2)."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
 from django.utils import timezone
-from psycopg.errors import QueryCanceled
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from crm.api.close import activity_schemas as schemas
+from crm.api.close.activity_answers import serialize_activities
 from crm.api.close.answers import serialize_contacts, serialize_leads
 from crm.api.close.conventions import CloseRequest, CloseView, Fields, parse_fields
 from crm.api.close.openapi import Answer, any_value, describe
+from crm.api.close.opportunities import OpportunityAnswer
+from crm.api.close.opportunity_answers import serialize_opportunities
 from crm.api.close.record_schemas import ContactAnswer, LeadAnswer
 from crm.errors import FieldErrors
 from crm.ids import parse_close_id
-from crm.models import CustomField
+from crm.models import Activity, CustomField
 from search.compiler import found
-from search.errors import SearchTooSlow, shown
+from search.errors import shown
+from search.limits import limited_in_time
 from search.paging import Cursor, binding_of, page_of
 from search.resolve import Resolved, resolve
 from search.schema import OBJECT_TYPES, UNSUPPORTED_TYPES
@@ -26,11 +28,27 @@ from search.schema import OBJECT_TYPES, UNSUPPORTED_TYPES
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 200
 
+
+def _activities(rows: Sequence[Activity], fields: Fields, request: CloseRequest) -> list[dict[str, object]]:
+    return serialize_activities(rows, fields)
+
+
+_ANSWERS: Mapping[str, type[serializers.Serializer]] = {
+    "lead": LeadAnswer,
+    "contact": ContactAnswer,
+    "opportunity": OpportunityAnswer,
+    "activity.call": schemas.CallAnswer,
+    "activity.email": schemas.EmailActivityAnswer,
+    "activity.meeting": schemas.MeetingAnswer,
+    "activity.note": schemas.NoteAnswer,
+    "activity.sms": schemas.SmsAnswer,
+}
 _SERIALIZERS: Mapping[str, Callable[..., list[dict[str, object]]]] = {
     "lead": serialize_leads,
     "contact": serialize_contacts,
+    "opportunity": serialize_opportunities,
+    **{name: _activities for name in _ANSWERS if name.startswith("activity.")},
 }
-_ANSWERS: Mapping[str, type[Answer]] = {"lead": LeadAnswer, "contact": ContactAnswer}
 
 
 class SearchBody(serializers.Serializer):
@@ -55,7 +73,7 @@ class SearchAnswer(Answer):
 
 
 class SearchView(CloseView):
-    @describe("data_search", "Finds leads or contacts.", body=SearchBody, answer=SearchAnswer)
+    @describe("data_search", "Finds leads, contacts, deals or activities.", body=SearchBody, answer=SearchAnswer)
     def post(self, request: CloseRequest) -> Response:
         body, organization = self.body, request.caller.organization
         if "query" not in body:
@@ -82,7 +100,7 @@ class SearchView(CloseView):
 
         given = cursor.given if cursor else 0
         size = min(page_limit, _most_rows(resolved) - given)
-        with _limited_in_time():
+        with limited_in_time():
             page = page_of(resolved, organization.pk, size=size, after=cursor)
             total = found(resolved, organization.pk).count() if include_counts else None
         rows = list(page.rows)
@@ -104,21 +122,6 @@ class SearchView(CloseView):
 def _most_rows(resolved: Resolved) -> int:
     limit = resolved.results_limit
     return settings.SEARCH_WALK_LIMIT if limit is None else min(limit, settings.SEARCH_WALK_LIMIT)
-
-
-@contextmanager
-def _limited_in_time() -> Iterator[None]:
-    """Statements within are stopped in the database after `SEARCH_STATEMENT_TIMEOUT_SECONDS`: `SearchTooSlow`."""
-    seconds = settings.SEARCH_STATEMENT_TIMEOUT_SECONDS
-    try:
-        with transaction.atomic():
-            with connection.cursor() as database:
-                database.execute("SELECT set_config('statement_timeout', %s, true)", [f"{seconds}s"])
-            yield
-    except OperationalError as problem:
-        if isinstance(problem.__cause__, QueryCanceled):
-            raise SearchTooSlow(seconds) from problem
-        raise
 
 
 def _page_limit(value: object) -> int:

@@ -6,9 +6,11 @@ everywhere but under a negation, so each negation says IS NOT TRUE (or NOT EXIST
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import cast
 from uuid import UUID
 
 from django.db.models import (
+    DateField,
     DateTimeField,
     DecimalField,
     Expression,
@@ -23,7 +25,7 @@ from django.db.models import (
 from django.db.models import Exists as ExistsIn
 from django.db.models.functions import Left
 
-from crm.models import Contact, Lead
+from crm.models import Lead
 from search import text_conditions
 from search.expressions import (
     FALSE,
@@ -37,6 +39,7 @@ from search.expressions import (
     JsonNumber,
     JsonText,
     JsonValue,
+    PartOfIds,
     Test,
     text_array,
     text_value,
@@ -55,6 +58,7 @@ from search.nodes import (
     HasRelated,
     Ids,
     InstantRange,
+    InStatus,
     IsBoolean,
     IsType,
     Kind,
@@ -63,31 +67,40 @@ from search.nodes import (
     Node,
     NumberRange,
     Or,
+    Slice,
     Text,
 )
+from search.prefilter import may_match
 from search.resolve import Resolved, kind_of
-from search.schema import OBJECT_TYPES, RELATIONS
+from search.schema import CROSSING, OBJECT_TYPES, RELATIONS
+from search.status_history import entered
 
 SORTED_CHARACTERS = 500  # of a text; what differs only behind them is ordered by id
 
 
-def matching(resolved: Resolved, organization_id: UUID) -> QuerySet[Lead] | QuerySet[Contact]:
+def matching(resolved: Resolved, organization_id: UUID) -> QuerySet[Model]:
     """The live objects of that organization that match, in the order of `sort`, then by id.
 
     `results_limit` is not applied: slice the queryset.
     """
-    return found(resolved, organization_id).order_by(
-        *(
-            OrderBy(value, descending=item.is_descending, nulls_last=True)
-            for item, value in zip(resolved.sort, sort_values(resolved), strict=True)
-        ),
-        "pk",
-    )
+    return found(resolved, organization_id).order_by(*order_of(resolved))
 
 
-def found(resolved: Resolved, organization_id: UUID) -> QuerySet[Lead] | QuerySet[Contact]:
+def order_of(resolved: Resolved) -> list[OrderBy | str]:
+    """By `sort`, absent values last; then by id."""
+    items = zip(resolved.sort, sort_values(resolved), strict=True)
+    return [*(OrderBy(value, descending=item.is_descending, nulls_last=True) for item, value in items), "pk"]
+
+
+def condition_of(resolved: Resolved) -> Expression | Q:
+    """The condition alone, to narrow live objects of the result type that are reached another way."""
+    return _condition(resolved.node, resolved.object_type)
+
+
+def found(resolved: Resolved, organization_id: UUID) -> QuerySet[Model]:
     """As `matching`, in no order."""
-    return _live(resolved.object_type, organization_id).filter(_condition(resolved.node, resolved.object_type))
+    node, object_type = resolved.node, resolved.object_type
+    return _live(object_type, organization_id).filter(may_match(node, object_type), _condition(node, object_type))
 
 
 def sort_values(resolved: Resolved) -> list[Expression]:
@@ -95,12 +108,15 @@ def sort_values(resolved: Resolved) -> list[Expression]:
     return [_sort_value(item.field) for item in resolved.sort]
 
 
-def _live(object_type: str, organization_id: UUID) -> QuerySet[Lead] | QuerySet[Contact]:
+def _live(object_type: str, organization_id: UUID) -> QuerySet[Model]:
     if object_type == "lead":
         return Lead.objects.filter(organization_id=organization_id)
+    return OBJECT_TYPES[object_type].objects().filter(~_hangs_on_deleted(), organization_id=organization_id)
+
+
+def _hangs_on_deleted() -> ExistsIn:
     # Asked this way round since few leads are marked as deleted, and those have an index of their own.
-    deleted = Lead.all_objects.filter(pk=OuterRef("lead_id"), deleted_at__isnull=False)
-    return Contact.objects.filter(~ExistsIn(deleted), organization_id=organization_id)
+    return ExistsIn(Lead.all_objects.filter(pk=OuterRef("lead_id"), deleted_at__isnull=False))
 
 
 def _condition(node: Node, object_type: str) -> Expression | Q:
@@ -130,6 +146,10 @@ def _plain(node: Node, object_type: str) -> Expression | Q:
         case Text(mode, value, custom_keys):
             documents = OBJECT_TYPES[object_type].documents(dict(custom_keys))
             return text_conditions.in_documents(documents, mode, value)
+        case InStatus(_, statuses, first, last):
+            return entered(object_type, statuses, cast("datetime | None", first), cast("datetime | None", last))
+        case Slice(part, parts):
+            return Test(PartOfIds(F("pk"), Value(parts)), "=", Value(part))
         case FieldCondition(field, condition):
             return _field_condition(field, condition)
         case _:
@@ -138,7 +158,8 @@ def _plain(node: Node, object_type: str) -> Expression | Q:
 
 def _related(this: str, related: str) -> QuerySet[Model]:
     its_path, our_path = RELATIONS[this, related]
-    return OBJECT_TYPES[related].objects().filter(**{its_path: OuterRef(our_path)}).order_by()
+    found = OBJECT_TYPES[related].objects().filter(**{its_path: OuterRef(our_path)}).order_by()
+    return found.filter(~_hangs_on_deleted()) if (this, related) in CROSSING else found
 
 
 def _field_condition(field: FieldRef, condition: Condition) -> Expression | Q:
@@ -170,6 +191,9 @@ def _value_condition(value: Expression, condition: Condition) -> Expression | Q:
         case InstantRange(on_or_after, before):
             bounds = {">=": on_or_after, "<": before}
             return _within(value, {sign: Value(bound, DateTimeField()) for sign, bound in bounds.items() if bound})
+        case DateRange(on_or_after, before):
+            bounds = {">=": on_or_after, "<": before}
+            return _within(value, {sign: Value(bound, DateField()) for sign, bound in bounds.items() if bound})
         case IsBoolean(expected):
             return Test(value, "=", TRUE if expected else FALSE)
         case _:
@@ -219,4 +243,4 @@ def _sort_value(field: FieldRef) -> Expression:
         value = _custom_value(field)
     else:
         value = OBJECT_TYPES[field.object_type].fields[field.name].value()
-    return Left(Folded(value), SORTED_CHARACTERS) if kind_of(field) in (Kind.TEXT, Kind.CHOICE) else value
+    return Left(Folded(value), SORTED_CHARACTERS) if kind_of(field) in (Kind.TEXT, Kind.CHOICE, Kind.ZONE) else value

@@ -19,6 +19,7 @@ from search.nodes import (
     FieldRef,
     IsBoolean,
     Kind,
+    LocalTime,
     MatchesText,
     Mode,
     MomentRange,
@@ -30,17 +31,18 @@ from search.schema import ID_PREFIX, KIND_OF_CUSTOM, OBJECT_TYPES, REFERENCE_TYP
 from search.text import words
 
 CURRENT_USER = "CURRENT_USER"
-_UNSUPPORTED_CONDITIONS = ("local_time",)
-_SORTABLE = (Kind.TEXT, Kind.CHOICE, Kind.NUMBER, Kind.MOMENT, Kind.DATE)
+NAMES_NOTHING = "The list names nothing that could be found, which is not allowed here."
+_SORTABLE = (Kind.TEXT, Kind.CHOICE, Kind.NUMBER, Kind.MOMENT, Kind.DATE, Kind.ZONE)
 _FITTING: Mapping[str, tuple[Kind, ...]] = {
     "boolean": (Kind.BOOLEAN,),
     "current_user": (Kind.REFERENCE,),
     "exists": tuple(Kind),
-    "text": (Kind.TEXT, Kind.CHOICE),
-    "term": (Kind.TEXT, Kind.CHOICE, Kind.REFERENCE),
+    "text": (Kind.TEXT, Kind.CHOICE, Kind.ZONE),
+    "term": (Kind.TEXT, Kind.CHOICE, Kind.REFERENCE, Kind.ZONE),
     "reference": (Kind.REFERENCE,),
     "number_range": (Kind.NUMBER,),
     "moment_range": (Kind.MOMENT, Kind.DATE),
+    "local_time": (Kind.ZONE,),
 }
 
 
@@ -59,7 +61,7 @@ class ConditionParser:
         self._read = reader
         self._custom_fields = custom_fields
         self._for_bulk = for_bulk
-        self._moments = MomentParser(reader)
+        self.moments = MomentParser(reader)
         self._by_type: dict[str, Callable[[dict[str, object], str, _Known], Condition | None]] = {
             "boolean": self._boolean,
             "current_user": self._current_user,
@@ -69,6 +71,7 @@ class ConditionParser:
             "reference": self._reference,
             "number_range": self._number_range,
             "moment_range": self._moment_range,
+            "local_time": self._local_time,
         }
 
     def field_and_condition(
@@ -123,10 +126,7 @@ class ConditionParser:
         fields = OBJECT_TYPES[object_type].fields
         if name in fields:
             return _Known(RegularField(object_type, name), fields[name].kind, fields[name].reference)
-        if name in OBJECT_TYPES[object_type].unsupported_fields:
-            self._read.problem(f"{path}.field_name", f"The field '{name}' is not supported yet.")
-        else:
-            self._read.problem(f"{path}.field_name", f"Unknown field '{shown(name)}' of a {object_type}.")
+        self._read.problem(f"{path}.field_name", f"Unknown field '{shown(name)}' of a {object_type}.")
         return None
 
     def _custom_field(self, data: dict[str, object], path: str, object_type: str) -> _Known | None:
@@ -151,9 +151,6 @@ class ConditionParser:
         data = self._read.mapping(value, path)
         kind = self._read.word(data, "type", path) if data is not None else None
         if data is None or kind is None:
-            return None
-        if kind in _UNSUPPORTED_CONDITIONS:
-            self._read.problem(f"{path}.type", f"A `{kind}` condition is not supported yet.")
             return None
         if kind not in self._by_type:
             known = ", ".join(self._by_type)
@@ -210,14 +207,15 @@ class ConditionParser:
         reference = REFERENCE_TYPES[reference_type]
         if field.reference not in (None, reference):
             self._read.problem(f"{path}.reference_type", f"This field refers to a {field.reference}.")
+        groups = _keys(values, "group") if reference_type == "user_or_group" else ()
         keys, current_user = _keys(values, reference), reference == "user" and CURRENT_USER in values
         if not current_user:
-            self._refuse_nothing(keys, f"{path}.object_ids")
-        return AnyId(keys, current_user)
+            self._refuse_nothing((*keys, *groups), f"{path}.object_ids")
+        return AnyId(keys, current_user, groups)
 
     def _refuse_nothing(self, named: Sequence[object], path: str) -> None:
         if self._for_bulk and not named:
-            self._read.problem(path, "The list names nothing that could be found, which is not allowed here.")
+            self._read.problem(path, NAMES_NOTHING)
 
     def _number_range(self, data: dict[str, object], path: str, field: _Known) -> Condition | None:
         bounds = ("gt", "gte", "lt", "lte")
@@ -238,7 +236,13 @@ class ConditionParser:
     def _moment_range(self, data: dict[str, object], path: str, field: _Known) -> Condition | None:
         self._read.check_keys(data, path, required=("type",), optional=("on_or_after", "before"))
         return MomentRange(
-            *(self._moments.moment(data.get(bound), f"{path}.{bound}") for bound in ("on_or_after", "before"))
+            *(self.moments.moment(data.get(bound), f"{path}.{bound}") for bound in ("on_or_after", "before"))
+        )
+
+    def _local_time(self, data: dict[str, object], path: str, field: _Known) -> Condition | None:
+        self._read.check_keys(data, path, required=("type",), optional=("on_or_after", "before"))
+        return LocalTime(
+            *(self.moments.time_of_day(data.get(bound), f"{path}.{bound}") for bound in ("on_or_after", "before"))
         )
 
 

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     BooleanField,
+    DateTimeField,
     DecimalField,
     Expression,
+    Field,
     Func,
     IntegerField,
     Subquery,
@@ -103,6 +106,14 @@ class HasPhrase(Func):
     function = "drover_has_phrase"
 
 
+class InTextIndex(Func):
+    """Whether the words of the lead with this key meet a tsquery."""
+
+    output_field = BooleanField()
+    template = "(%(expressions)s::tsquery))"
+    arg_joiner = " IN (SELECT lead_id FROM search_leadwords WHERE words @@ "
+
+
 class JsonValue(Func):
     """`custom -> key`."""
 
@@ -155,6 +166,31 @@ class Lines(Func):
 
     output_field = TextField()
     template = "array_to_string(%(expressions)s, E'\\n')"
+
+
+class MidnightUtc(Func):
+    """The first instant of a day in UTC."""
+
+    output_field = DateTimeField()
+    template = "((%(expressions)s)::timestamp AT TIME ZONE 'UTC')"
+
+
+class PartOfIds(Func):
+    """Which of n parts an id falls into. The hash is the one that partitioned tables use, so it stays as it is."""
+
+    output_field = IntegerField()
+    template = "mod(uuid_hash_extended(%(expressions)s)"
+    arg_joiner = ", 0) & 9223372036854775807, "
+
+
+class Never(Expression):
+    """No value, of that type. (A bare NULL cannot be sorted by.)"""
+
+    def __init__(self, output_field: Field) -> None:
+        super().__init__(output_field=output_field)
+
+    def as_sql(self, compiler: object, connection: BaseDatabaseWrapper) -> tuple[str, list[object]]:
+        return f"(NULL::{self.output_field.db_type(connection)})", []
 
 
 class Joined(Func):

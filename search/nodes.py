@@ -4,7 +4,7 @@ A node tests one object. `negate` turns it after its own evaluation. Ids are key
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     DATE = "date"
     REFERENCE = "reference"
     BOOLEAN = "boolean"
+    ZONE = "time zone"
 
 
 class Mode(StrEnum):
@@ -50,7 +51,29 @@ class FixedLocalDate:
     is_end: bool
 
 
-Moment = Now | FixedUtc | FixedLocalDate
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """`moment` shifted: by months on the calendar, then days, then seconds; all with the sign of the direction.
+
+    `day_edge` is "start" or "end" where the result is moved to that edge of its day.
+    """
+
+    moment: "Moment"
+    months: int
+    days: int
+    seconds: int
+    day_edge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodEdge:
+    """The start of a named period such as `this-week` in the caller's zone; `is_end` is the start of what follows."""
+
+    period: str
+    is_end: bool
+
+
+Moment = Now | FixedUtc | FixedLocalDate | Offset | PeriodEdge
 
 
 # --- conditions -------------------------------------------------------------------------------------------------------
@@ -74,10 +97,11 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class AnyId:
-    """The value refers to one of these; `current_user` adds the caller, until the query is resolved."""
+    """The value refers to one of these. Until resolved, `current_user` adds the caller and `groups` their members."""
 
     ids: tuple[UUID, ...]
     current_user: bool = False
+    groups: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +135,21 @@ class DateRange:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalTime:
+    """It is that time of day now in the zone that the field names. Resolved, it is an `AnyOf` of zones."""
+
+    on_or_after: time | None
+    before: time | None
+
+
+@dataclass(frozen=True, slots=True)
 class IsBoolean:
     value: bool
 
 
-Condition = Exists | MatchesText | AnyOf | AnyId | NumberRange | MomentRange | InstantRange | DateRange | IsBoolean
+Condition = (
+    Exists | MatchesText | AnyOf | AnyId | NumberRange | MomentRange | InstantRange | DateRange | LocalTime | IsBoolean
+)
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------
@@ -195,11 +229,31 @@ class HasRelated:
 
 
 @dataclass(frozen=True, slots=True)
+class InStatus:
+    """The lead or opportunity entered one of these statuses in that time, or was made in it. Resolved: an instant."""
+
+    object_type: str
+    status_ids: tuple[UUID, ...]
+    on_or_after: Moment | datetime | None
+    before: Moment | datetime | None
+    negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One part of `parts`, numbered from 0: always the same ids. Only one-line queries can say it."""
+
+    part: int
+    parts: int
+    negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MatchAll:
     negate: bool = False
 
 
-Node = And | Or | IsType | Ids | Text | FieldCondition | HasRelated | MatchAll
+Node = And | Or | IsType | Ids | Text | FieldCondition | HasRelated | InStatus | MatchAll | Slice
 
 
 @dataclass(frozen=True, slots=True)

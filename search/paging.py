@@ -7,23 +7,22 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import cast
 from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
-from django.db.models import DateTimeField, DecimalField, Expression, Q, QuerySet, Value
+from django.db.models import DateField, DateTimeField, DecimalField, Expression, Model, Q, QuerySet, Value
 
 from crm.errors import FieldErrors
-from crm.models import Contact, Lead
 from search.compiler import matching, sort_values
 from search.expressions import IsPresent, Test, text_value
 from search.resolve import Resolved
 
 _SALT = "search.cursor"
-SortValue = str | Decimal | datetime | None
+SortValue = str | Decimal | datetime | date | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def binding_of(*parts: object) -> str:
 
 @dataclass(frozen=True)
 class Page:
-    rows: Sequence[Lead] | Sequence[Contact]
+    rows: Sequence[Model]
     values: tuple[SortValue, ...]  # sort values of the last row
     has_more: bool
 
@@ -100,9 +99,11 @@ def _behind(resolved: Resolved, values: Sequence[Expression], after: Cursor) -> 
     return behind
 
 
-def _value(last: str | Decimal | datetime) -> Value:
+def _value(last: str | Decimal | datetime | date) -> Value:
     if isinstance(last, str):
         return text_value(last)
+    if isinstance(last, date) and not isinstance(last, datetime):
+        return Value(last, DateField())
     return Value(last, DateTimeField() if isinstance(last, datetime) else DecimalField())
 
 
@@ -111,6 +112,8 @@ def _written(value: SortValue) -> list[str | None]:
         return ["none", None]
     if isinstance(value, datetime):
         return ["moment", value.isoformat()]
+    if isinstance(value, date):
+        return ["date", value.isoformat()]
     return ["text", value] if isinstance(value, str) else ["number", str(value)]
 
 
@@ -118,4 +121,5 @@ def _read(written: Sequence[str | None]) -> SortValue:
     kind, text = written
     if text is None:
         return None
-    return {"moment": datetime.fromisoformat, "text": str, "number": Decimal}[cast(str, kind)](text)
+    readers = {"moment": datetime.fromisoformat, "date": date.fromisoformat, "text": str, "number": Decimal}
+    return readers[cast(str, kind)](text)

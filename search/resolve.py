@@ -11,10 +11,10 @@ from typing import cast
 from uuid import UUID
 
 from crm.auth import Caller
-from crm.models import CustomField
+from crm.models import CustomField, Group
 from search import codec
+from search.clock import Clock
 from search.grammar import parse_whole
-from search.moments import Clock
 from search.nodes import (
     And,
     AnyId,
@@ -23,7 +23,9 @@ from search.nodes import (
     FieldCondition,
     FieldRef,
     HasRelated,
+    InStatus,
     Kind,
+    LocalTime,
     MomentRange,
     Node,
     Or,
@@ -31,6 +33,7 @@ from search.nodes import (
     Text,
 )
 from search.schema import KIND_OF_CUSTOM, OBJECT_TYPES, TYPES_IN_DOCUMENTS
+from search.views import views_of
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,20 @@ def resolve(
     path: str = "s_query",
     for_bulk: bool,
     results_limit: object = None,
+    inside: tuple[UUID, ...] = (),
 ) -> Resolved:
     """Parse `query` and fix all that depends on who asks and when.
 
     `sort` and `results_limit` may stand in the query's wrapper instead. `for_bulk` applies the stricter rules of
-    `grammar.parse_whole`. Raises `InvalidSearch` with all problems and their paths.
+    `grammar.parse_whole`; `inside` are the Smart Views that the query belongs to. Raises `InvalidSearch` with all
+    problems and their paths.
     """
     fields = {field.pk: field for field in CustomField.objects.filter(organization_id=caller.organization.pk)}
     parsed = parse_whole(
-        query, sort=sort, results_limit=results_limit, path=path, custom_fields=fields, for_bulk=for_bulk
-    )
-    node = _Resolver(caller.user.pk, Clock(now, tz), _document_keys(fields)).node(parsed.node)
+        query, sort=sort, results_limit=results_limit, path=path, custom_fields=fields, for_bulk=for_bulk,
+        find_view=views_of(caller), inside=inside,
+    )  # fmt: skip
+    node = _Resolver(caller, Clock(now, tz), _document_keys(fields)).node(parsed.node)
     return Resolved(parsed.object_type, node, parsed.sort, parsed.results_limit)
 
 
@@ -102,7 +108,7 @@ def _document_keys(fields: Mapping[UUID, CustomField]) -> tuple[tuple[str, tuple
 
 @dataclass(frozen=True)
 class _Resolver:
-    user_id: UUID
+    caller: Caller
     clock: Clock
     document_keys: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -114,6 +120,8 @@ class _Resolver:
                 return replace(node, query=self.node(node.query))
             case Text():
                 return replace(node, custom_keys=self.document_keys)
+            case InStatus(_, _, first, last):
+                return replace(node, on_or_after=self.clock.instant(first), before=self.clock.instant(last))
             case FieldCondition():
                 return replace(node, condition=self._condition(node.condition, kind_of(node.field)))
             case _:
@@ -121,9 +129,18 @@ class _Resolver:
 
     def _condition(self, condition: Condition, kind: Kind) -> Condition:
         match condition:
-            case AnyId(ids, current_user=True):
-                return AnyId((*ids, self.user_id))
+            case AnyId(ids, current_user, groups) if current_user or groups:
+                mine = (self.caller.user.pk,) if current_user else ()
+                return AnyId(tuple(dict.fromkeys((*ids, *mine, *self._members(groups)))))
+            case LocalTime():
+                return self.clock.zones(condition)
             case MomentRange():
                 return self.clock.days(condition) if kind is Kind.DATE else self.clock.instants(condition)
             case _:
                 return condition
+
+    def _members(self, groups: tuple[UUID, ...]) -> tuple[UUID, ...]:
+        if not groups:
+            return ()
+        own = Group.objects.filter(organization_id=self.caller.organization.pk, pk__in=groups, members__isnull=False)
+        return tuple(own.order_by("members").values_list("members", flat=True))

@@ -2,7 +2,7 @@
 
 A value is compared as its words with single spaces around them, so that LIKE tells whole words, beginnings and
 neighbours apart; words hold no character that LIKE knows. Words in scripts without spaces are looked for inside words.
-An index comes in here: every text search of a record passes `in_documents`.
+The text index (`prefilter`) comes before all this and only spares leads the test.
 """
 
 from django.contrib.postgres.fields import ArrayField

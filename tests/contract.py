@@ -36,7 +36,10 @@ def check(path_template: str, method: str, status: int, answer: object) -> None:
     contract = _contract()
     if contract is None or status >= 300:
         return
-    responses = contract["paths"][path_template][method.lower()]["responses"]
+    operation = contract["paths"][path_template].get(method.lower())
+    if operation is None:  # one of ours: some records can be fetched by id where Close only lists them
+        return
+    responses = operation["responses"]
     assert str(status) in responses, f"{method} {path_template} answered {status}, not one of {sorted(responses)}"
     schema = {**responses[str(status)], "components": contract["components"]}
     for problem in Draft202012Validator(schema).iter_errors(answer):

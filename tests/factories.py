@@ -3,7 +3,21 @@
 import factory
 from factory.django import DjangoModelFactory
 
-from crm.models import Contact, CustomField, Lead, LeadStatus, Membership, Organization, Role, User
+from crm.models import (
+    Activity,
+    Contact,
+    CustomField,
+    Lead,
+    LeadStatus,
+    Membership,
+    Opportunity,
+    OpportunityStatus,
+    Organization,
+    Pipeline,
+    Role,
+    Task,
+    User,
+)
 
 
 class OrganizationFactory(DjangoModelFactory[Organization]):
@@ -67,3 +81,50 @@ class CustomFieldFactory(DjangoModelFactory[CustomField]):
     name = factory.Sequence(lambda n: f"Field {n}")
     slug = factory.Sequence(lambda n: f"field_{n}")
     type = "text"
+
+
+class PipelineFactory(DjangoModelFactory[Pipeline]):
+    class Meta:
+        model = Pipeline
+
+    organization = factory.SubFactory(OrganizationFactory)
+    name = "Sales"
+
+
+class OpportunityStatusFactory(DjangoModelFactory[OpportunityStatus]):
+    class Meta:
+        model = OpportunityStatus
+
+    pipeline = factory.SubFactory(PipelineFactory)
+    organization = factory.SelfAttribute("pipeline.organization")
+    label = factory.Sequence(lambda n: f"Stage {n}")
+    slug = factory.Sequence(lambda n: f"stage_{n}")
+
+
+class OpportunityFactory(DjangoModelFactory[Opportunity]):
+    class Meta:
+        model = Opportunity
+
+    lead = factory.SubFactory(LeadFactory)
+    organization = factory.SelfAttribute("lead.organization")
+    status = factory.SubFactory(
+        OpportunityStatusFactory, pipeline__organization=factory.SelfAttribute("...organization")
+    )
+
+
+class ActivityFactory(DjangoModelFactory[Activity]):
+    class Meta:
+        model = Activity
+
+    lead = factory.SubFactory(LeadFactory)
+    organization = factory.SelfAttribute("lead.organization")
+    type = "note"
+
+
+class TaskFactory(DjangoModelFactory[Task]):
+    class Meta:
+        model = Task
+
+    lead = factory.SubFactory(LeadFactory)
+    organization = factory.SelfAttribute("lead.organization")
+    text = "Call back"

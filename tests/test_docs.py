@@ -87,7 +87,7 @@ def test_the_table_of_operations_names_every_address_that_is_served_and_no_other
     for paths, methods, *_ in rows_of(PROJECT / "docs/api-compatibility.md", "# Compatibility with Close's API")[1:]:
         for path in words_in_code(paths):
             if not path.endswith("..."):
-                tried = path.replace("{lead or contact}", "lead").replace("{id}", "x")
+                tried = path.replace("{lead, contact or opportunity}", "lead").replace("{id}", "x")
                 told[resolve(f"/api/v1/{tried}").func.view_class] = set(methods.split(", "))
     assert told == {
         view: {method.upper() for method in ("get", "post", "put", "delete") if hasattr(view, method)}

@@ -59,7 +59,7 @@ class BulkActionAdmin(ReadOnlyAdmin):
     # --- the list -----------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkAction]:
-        return super().get_queryset(request).defer("s_query", "resolved_query", "sort")
+        return super().get_queryset(request).defer("query", "s_query", "resolved_query", "sort")
 
     def get_changelist(self, request: HttpRequest, **kwargs: object) -> type[ChangeList]:
         return JobsWithProgress

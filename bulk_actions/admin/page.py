@@ -24,7 +24,8 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
         "bar": bar(job, progress),
         "colour": COLOUR_OF_STATUS[job.status],
         "facts": _facts(job),
-        "sentence": sentence_of(query),
+        # A text says more than its translation: a slice stands in no s_query.
+        "sentence": f"Leads found by: {job.query}" if job.query else sentence_of(query),
         "query_json": pretty_json(query),
         "params_json": pretty_json(job.params) if job.params else "",
         "transitions": _transitions(job),

@@ -35,7 +35,7 @@ def _show(
         "updated_by": _user(action.updated_by_id),
         "date_created": close_datetime(action.date_created),
         "date_updated": close_datetime(action.date_updated),
-        "query": None,
+        "query": action.query,
         "s_query": action.s_query or {},  # always an object; empty for a job over lead_ids
         "results_limit": action.results_limit,
         "sort": action.sort,
@@ -120,6 +120,9 @@ class BulkEditAnswer(BulkActionAnswer):
 
 class BulkActionBody(serializers.Serializer):
     s_query = any_value(required=False, help_text="A query node, bare or wrapped as in a Smart View.")
+    query = serializers.CharField(
+        required=False, allow_null=True, help_text="A one-line query, instead of s_query; see docs/search.md."
+    )
     lead_ids = strings(required=False, allow_null=True, help_text="Up to 100,000 lead ids, instead of s_query.")
     results_limit = serializers.IntegerField(required=False, allow_null=True, min_value=0)
     sort = any_value(required=False)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from itertools import islice
 from typing import TypeVar
@@ -18,6 +18,7 @@ from crm.errors import FieldErrors, Invalid
 from crm.ids import parse_close_id
 from search.nodes import Ids
 from search.resolve import Resolved, resolve
+from search.text_query.resolve import resolve_text
 
 MAX_LEAD_IDS = 100_000
 MAX_UNKNOWN_KEYS = 20  # of one body that are told: finding what was meant takes its time
@@ -33,6 +34,7 @@ _KEYS_OF_KINDS = {
     "action_type", "sequence_id", "sender_account_id", "sender_name", "sender_email", "calls_assigned_to",
     "from_phone_number_id",
 }  # fmt: skip
+_OF_LEADS = ("contact", "opportunity")  # what a query may find instead of leads: then it means their leads
 _KNOWN_KEYS = sorted(_SHARED_KEYS | _KEYS_OF_KINDS)
 
 Body = Mapping[str, object]
@@ -64,19 +66,19 @@ def order_of(kind: Kind, body: Body, *, caller: Caller, tz: tzinfo) -> Order:
     problems = Problems()
     problems.gather(lambda: _refuse_unknown_keys(body))
     params = problems.gather(lambda: _PARAMS[kind](body, caller))
-    resolved = problems.gather(lambda: _resolved(kind, body, caller, tz))
+    target = problems.gather(lambda: _target(kind, body, caller, tz))
     send = problems.gather(lambda: _boolean(body, "send_done_email", default=True))
     ceiling = problems.gather(lambda: _ceiling(body))
     problems.raise_any()
-    assert resolved is not None  # or there would have been a problem
-    wrapping = body["s_query"] if isinstance(body.get("s_query"), dict) else {}
+    assert target is not None  # or there would have been a problem
     return Order(
         kind=kind,
         params=params or {},
-        s_query=body.get("s_query"),
-        resolved_query=resolved.to_json(),
-        sort=body.get("sort") or wrapping.get("sort") or [],
-        results_limit=resolved.results_limit,
+        query=target.query,
+        s_query=target.s_query,
+        resolved_query=target.resolved.to_json(),
+        sort=target.sort,
+        results_limit=target.resolved.results_limit,
         send_done_email=bool(send),
         leads_per_minute=ceiling,
     )
@@ -103,30 +105,39 @@ def _delete_params(body: Body, caller: Caller) -> dict[str, object]:
 _PARAMS: dict[str, Callable[[Body, Caller], dict[str, object]]] = {Kind.DELETE: _delete_params, Kind.EDIT: edit_params}
 
 
-def _resolved(kind: Kind, body: Body, caller: Caller, tz: tzinfo) -> Resolved:
-    s_query, lead_ids = body.get("s_query"), body.get("lead_ids")
-    if body.get("query") is not None:
-        raise FieldErrors({"query": "Text queries are not supported yet. Use s_query."})
-    if lead_ids is None and s_query is None:
+@dataclass(frozen=True)
+class _Target:
+    """The leads that are meant: what the job shows of that, and what it works by."""
+
+    resolved: Resolved
+    sort: list[object]
+    s_query: dict[str, object] | None = None
+    query: str | None = None
+
+
+def _target(kind: Kind, body: Body, caller: Caller, tz: tzinfo) -> _Target:
+    given = [name for name in ("s_query", "query", "lead_ids") if body.get(name) is not None]
+    if not given:
         raise FieldErrors({"s_query": 'This field is required. For every lead send {"type": "match_all"}.'})
-    if lead_ids is not None and s_query is not None:
-        raise FieldErrors({"lead_ids": "Give either s_query or lead_ids, not both."})
-    ids = None if lead_ids is None else _lead_ids(lead_ids)
-    resolved = resolve(
-        query=s_query if ids is None else {"type": "match_all"},
-        sort=body.get("sort"),
-        results_limit=body.get("results_limit"),
-        caller=caller,
-        tz=tz,
-        now=timezone.now(),
-        for_bulk=True,
-    )
-    if ids is not None:
-        return replace(resolved, node=Ids(ids))
-    if resolved.object_type != "lead" and (kind == Kind.DELETE or resolved.object_type != "contact"):
+    if len(given) > 1:
+        raise FieldErrors({given[-1]: f"Give either {' or '.join(given)}, not both."})
+    common = {
+        "caller": caller, "tz": tz, "now": timezone.now(), "for_bulk": True,
+        "sort": body.get("sort"), "results_limit": body.get("results_limit"),
+    }  # fmt: skip
+    if given == ["query"]:
+        text, resolved = resolve_text(body["query"], **common)
+        return _Target(resolved, text.sort or body.get("sort") or [], text.s_query, str(body["query"]))
+    if given == ["lead_ids"]:
+        ids = _lead_ids(body["lead_ids"])
+        resolved = resolve(query={"type": "match_all"}, **common)
+        return _Target(replace(resolved, node=Ids(ids)), body.get("sort") or [])
+    resolved = resolve(query=body["s_query"], **common)
+    if resolved.object_type != "lead" and (kind == Kind.DELETE or resolved.object_type not in _OF_LEADS):
         problem = f"This action works on leads, but the query finds objects of the type {resolved.object_type}."
         raise FieldErrors({"s_query": problem})
-    return resolved
+    wrapping = body["s_query"] if isinstance(body["s_query"], dict) else {}
+    return _Target(resolved, body.get("sort") or wrapping.get("sort") or [], body["s_query"])
 
 
 def _lead_ids(value: object) -> tuple[UUID, ...]:

@@ -3,10 +3,10 @@
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from crm.models import Contact, CustomField, Lead
+from crm.models import Contact, CustomField, Lead, Opportunity
 
 
-def custom_values_of(record: Lead | Contact, object_type: str) -> SafeString | str:
+def custom_values_of(record: Lead | Contact | Opportunity, object_type: str) -> SafeString | str:
     """`Name: value` lines in the order of the fields; `-` without any."""
     fields = CustomField.objects.filter(organization_id=record.organization_id, object_type=object_type)
     shown = [(field.name, _text(record.custom[field.key])) for field in fields if field.key in record.custom]

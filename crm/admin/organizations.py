@@ -1,4 +1,4 @@
-"""Organizations, memberships and API keys."""
+"""Organizations, memberships, groups and API keys."""
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,7 +10,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from crm.admin.base import ReadOnlyAdmin, UndeletableAdmin, age
-from crm.models import ApiKey, Membership, Organization, Permission
+from crm.models import ApiKey, Group, Membership, Organization, Permission
 from crm.setup import create_organization
 
 
@@ -53,6 +53,18 @@ class MembershipAdmin(UndeletableAdmin):
     id_lookups = ("pk", "user", "organization")
     autocomplete_fields = ("organization", "user")
     ordering = ("organization__name", "user__email", "pk")
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnlyAdmin):
+    """Groups are kept through the API, which lets only members of the organization in."""
+
+    list_display = ("name", "organization", "created_ago")
+    list_select_related = ("organization",)
+    search_fields = ("name", "organization__name")
+    id_lookups = ("pk", "organization", "members")
+    ordering = ("organization__name", "name", "pk")
+    fields = ("organization", "name", "members")
 
 
 @admin.register(ApiKey)

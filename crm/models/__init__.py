@@ -1,11 +1,21 @@
+from crm.models.activities import Activity, ActivityType, Task, TaskType
 from crm.models.contacts import Contact, ContactEmail, ContactPhone, ContactUrl
 from crm.models.custom_fields import CustomField, FieldObject, FieldType
 from crm.models.leads import Address, Lead, LeadStatus, LeadStatusChange
 from crm.models.mail import EmailAccount, MailState, OutboxMail, Purpose, Suppression
+from crm.models.opportunities import (
+    Opportunity,
+    OpportunityStatus,
+    OpportunityStatusChange,
+    Pipeline,
+    StatusType,
+    ValuePeriod,
+)
 from crm.models.organizations import (
     PERMISSIONS_OF_ROLE,
     ApiKey,
     Dialect,
+    Group,
     Membership,
     Organization,
     Permission,
@@ -15,6 +25,8 @@ from crm.models.organizations import (
 
 __all__ = [
     "PERMISSIONS_OF_ROLE",
+    "Activity",
+    "ActivityType",
     "Address",
     "ApiKey",
     "Contact",
@@ -26,16 +38,25 @@ __all__ = [
     "EmailAccount",
     "FieldObject",
     "FieldType",
+    "Group",
     "Lead",
     "LeadStatus",
     "LeadStatusChange",
     "MailState",
     "Membership",
+    "Opportunity",
+    "OpportunityStatus",
+    "OpportunityStatusChange",
     "Organization",
     "OutboxMail",
     "Permission",
+    "Pipeline",
     "Purpose",
     "Role",
+    "StatusType",
     "Suppression",
+    "Task",
+    "TaskType",
     "User",
+    "ValuePeriod",
 ]

@@ -125,3 +125,17 @@ class ApiKey(Keyed):
 
     def __str__(self) -> str:
         return f"{self.hint}… ({self.label})" if self.label else f"{self.hint}…"
+
+
+class Group(Keyed, Dated):
+    """People who are addressed together."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="user_groups")
+    name = models.TextField()
+    members = models.ManyToManyField(User, related_name="+", blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "name"], name="group_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name

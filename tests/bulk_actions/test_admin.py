@@ -291,6 +291,14 @@ def test_first_page_tells_how_the_engine_is(staff_client: Client, running: BulkA
     assert reverse(PAGE, args=[running.pk]) in said
 
 
+def test_a_one_line_query_is_shown_as_it_was_written(
+    staff_client: Client, organization: Organization, user: User
+) -> None:
+    made = job(organization, user, Status.DONE, query="name:moss & slice:1/3", date_finished=timezone.now())
+    page = staff_client.get(reverse(PAGE, args=[made.pk])).content.decode()
+    assert "Leads found by: name:moss &amp; slice:1/3" in page
+
+
 def test_simple_filters_are_said_in_one_sentence(organization: Organization) -> None:
     status = factories.LeadStatusFactory.create(organization=organization, label="Trial")
     name = {"type": "regular_field", "object_type": "lead", "field_name": "name"}

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group as AuthGroup
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -19,10 +19,12 @@ from crm.models import (
     Address,
     ApiKey,
     EmailAccount,
+    Group,
     Lead,
     LeadStatus,
     LeadStatusChange,
     Membership,
+    OpportunityStatusChange,
     Organization,
     OutboxMail,
     Suppression,
@@ -31,7 +33,16 @@ from crm.models import (
 from tests import factories
 
 MODELS = [model for model in apps.get_app_config("crm").get_models() if not model._meta.proxy]
-LARGE = ["lead", "contact", "outboxmail", "leadstatuschange"]
+LARGE = [
+    "lead",
+    "contact",
+    "activity",
+    "task",
+    "opportunity",
+    "outboxmail",
+    "leadstatuschange",
+    "opportunitystatuschange",
+]
 
 
 def page(model: str, name: str, *arguments: object) -> str:
@@ -61,6 +72,13 @@ def lead(organization: Organization, membership: Membership) -> Lead:
     OutboxMail.objects.create(
         organization=organization, purpose="notice", address="ida@oakvale.example", sender="x", message_id="<1@x>"
     )
+    opportunity = factories.OpportunityFactory.create(lead=lead, note="Oakvale renewal")
+    OpportunityStatusChange.objects.create(
+        organization=organization, opportunity=opportunity, lead=lead, new_status=opportunity.status
+    )
+    Group.objects.create(organization=organization, name="Field sales")
+    factories.ActivityFactory.create(lead=lead, contact=contact, title="Oakvale visit")
+    factories.TaskFactory.create(lead=lead, contact=contact, assigned_to=membership.user)
     make_api_key(membership=membership)
     return lead
 
@@ -76,7 +94,7 @@ def test_every_model_has_a_list_a_search_and_a_page(staff_client: Client, lead: 
     assert staff_client.get(page(name, "change", row.pk)).status_code == 200
 
 
-@pytest.mark.parametrize("model", [*MODELS, Group], ids=lambda model: model._meta.model_name)
+@pytest.mark.parametrize("model", [*MODELS, AuthGroup], ids=lambda model: model._meta.model_name)
 def test_mistyped_addresses_are_no_errors(staff_client: Client, model: type) -> None:
     home = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     field = model._meta.get_fields()[-1].name
@@ -103,7 +121,9 @@ def test_large_tables_are_not_counted(staff_client: Client, lead: Lead, model: s
     assert not [query["sql"] for query in queries if "COUNT(" in query["sql"] and f'"crm_{model}"' in query["sql"]]
 
 
-@pytest.mark.parametrize("model", ["lead", "contact", "leadstatus", "customfield", "apikey", "outboxmail"])
+@pytest.mark.parametrize(
+    "model", ["lead", "contact", "leadstatus", "opportunity", "activity", "task", "customfield", "apikey", "outboxmail"]
+)
 def test_records_with_rules_of_their_own_are_read_only(staff_client: Client, lead: Lead, model: str) -> None:
     row = apps.get_model("crm", model)._default_manager.first()
     assert staff_client.post(page(model, "add"), {}).status_code == 403

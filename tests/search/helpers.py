@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, tzinfo
 from uuid import UUID
 
+from django.db import connection
+
 from crm.auth import Caller
 from crm.ids import close_id
 from crm.models import ApiKey, CustomField, Membership
@@ -61,6 +63,18 @@ def instant(value: str) -> Json:
     return {"type": "fixed_utc", "value": value}
 
 
+def shifted(*, direction: str = "past", moment: Json | None = None, edge: str | None = None, **parts: float) -> Json:
+    """An offset from `moment`, else from now."""
+    return {
+        "type": "offset", "direction": direction, "moment": moment or {"type": "now"}, "offset": parts,
+        "which_day_end": edge,
+    }  # fmt: skip
+
+
+def period(name: str, which: str = "start") -> Json:
+    return {"type": "start_end_of_predefined_relative_period", "range": name, "which": which}
+
+
 EXISTS: Json = {"type": "exists"}
 MATCH_ALL: Json = {"type": "match_all"}
 
@@ -75,7 +89,13 @@ def resolved(
     return resolve(query=query, sort=sort, caller=caller, tz=tz, now=NOW, for_bulk=for_bulk, **more)
 
 
+def settle() -> None:
+    """Do what a commit does before it commits: bring the text index up to date."""
+    connection.check_constraints()
+
+
 def ids(caller: Caller, query: object, **options: object) -> list[UUID]:
     """The keys of what matches, in order; through JSON, as a job would run it."""
+    settle()
     kept = Resolved.from_json(resolved(caller, query, **options).to_json())
     return list(matching(kept, caller.organization.pk).values_list("pk", flat=True))

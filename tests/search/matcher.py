@@ -13,7 +13,8 @@ from uuid import UUID
 from crm.ids import parse_close_id
 
 Json = Mapping[str, object]
-PREFIX = {"lead": "lead", "contact": "cont"}
+PREFIX = {"lead": "lead", "contact": "cont", "opportunity": "oppo", "task": "task"}
+PREFIX |= {f"activity.{kind}": "acti" for kind in ("email", "call", "note", "sms", "meeting")}
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff々〇ぁ-ゖァ-ヺー一-鿿가-힣]")
 
 
@@ -26,6 +27,8 @@ class Thing:
     values: dict[str, object] = field(default_factory=dict)
     related: dict[str, list["Thing"]] = field(default_factory=dict)
     says: list[str] = field(default_factory=list)  # texts of its own that a free text search sees
+    entered: list[tuple[datetime, UUID]] = field(default_factory=list)  # statuses, its creation first
+    changed: datetime | None = None  # when its status changed last
 
 
 @dataclass
@@ -53,12 +56,24 @@ class Matcher:
                 return prefix is not None and parse_close_id(prefix, node["value"]) == thing.key
             case "text":
                 return any_text(said(thing), node.get("mode", "full_words"), node["value"])
+            case "in_status":
+                return self._was_put_in(node, thing)
             case "has_related":
                 others = thing.related.get(node["related_object_type"], [])
                 return any(self.matches(node["related_query"], other) for other in others)
             case "field_condition":
                 return self._field(node["field"], node["condition"], thing)
         raise AssertionError(node)
+
+    def _was_put_in(self, node: Json, thing: Thing) -> bool:
+        first, last = node["on_or_after"], node["before"]
+        wanted = [parse_close_id("stat", written) for written in node["status_ids"]]
+        return any(
+            status in wanted
+            and (not first or date >= self._instant(first))
+            and (not last or date < self._instant(last))
+            for date, status in thing.entered
+        )
 
     def _field(self, named: Json, condition: Json, thing: Thing) -> bool:
         if named["type"] == "custom_field":
@@ -100,8 +115,8 @@ class Matcher:
 
     def _in_range(self, value: object, kind: str, condition: Json) -> bool:
         first, last = condition.get("on_or_after"), condition.get("before")
-        if kind == "date":
-            day = date.fromisoformat(value)
+        if kind == "date" or not isinstance(value, str | datetime):
+            day = date.fromisoformat(value) if isinstance(value, str) else value
             return (not first or day >= self._day(first)) and (not last or day < self._day(last))
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return (not first or moment >= self._instant(first)) and (not last or moment < self._instant(last))
@@ -112,12 +127,58 @@ class Matcher:
         if moment["type"] == "fixed_utc":
             found = datetime.fromisoformat(moment["value"])
             return found if found.tzinfo else found.replace(tzinfo=UTC)
+        if moment["type"] == "offset":
+            return self._shifted(moment)
         return datetime.combine(self._day(moment), time(), self.tz)
 
+    def _shifted(self, moment: Json) -> datetime:
+        """Days and weeks by the clock on the wall, then the rest by the watch. (Months: test_moments.py.)"""
+        parts, sign = moment["offset"], -1 if moment["direction"] == "past" else 1
+        days = timedelta(days=parts.get("days", 0), weeks=parts.get("weeks", 0))
+        rest = timedelta(hours=parts.get("hours", 0), minutes=parts.get("minutes", 0))
+        found = self._instant(moment["moment"])
+        if days:
+            wall = found.astimezone(self.tz).replace(tzinfo=None) + sign * days
+            found = wall.replace(tzinfo=self.tz)
+        found = (found.astimezone(UTC) + sign * rest).astimezone(self.tz)
+        if not moment["which_day_end"] or (rest and not days):
+            return found
+        return datetime.combine(found.date() + timedelta(days=moment["which_day_end"] == "end"), time(), self.tz)
+
     def _day(self, moment: Json) -> date:
+        if moment["type"] == "start_end_of_predefined_relative_period":
+            return self._period(moment["range"], moment["which"] == "end")
         if moment["type"] != "fixed_local_date":
             return self._instant(moment).astimezone(self.tz).date()
         return date.fromisoformat(moment["value"]) + timedelta(days=moment["which"] == "end")
+
+    def _period(self, name: str, is_end: bool) -> date:
+        """Found by walking day by day: the first day that belongs to the period, or the first one behind it."""
+        today = self.now.astimezone(self.tz).date()
+        if name in ("yesterday", "today", "tomorrow"):
+            return today + timedelta(days=("yesterday", "today", "tomorrow").index(name) - 1 + is_end)
+        place, unit = name.split("-")
+
+        def label(day: date) -> object:
+            return {"week": day.isocalendar()[:2], "month": (day.year, day.month), "year": day.year}[unit]
+
+        def start(day: date) -> date:
+            while label(day - timedelta(days=1)) == label(day):
+                day -= timedelta(days=1)
+            return day
+
+        def following(day: date) -> date:
+            first = label(day)
+            while label(day) == first:
+                day += timedelta(days=1)
+            return day
+
+        found = start(today)
+        if place == "last":
+            found = start(found - timedelta(days=1))
+        if place == "next":
+            found = following(found)
+        return following(found) if is_end else found
 
 
 def _is_one_of(value: object, written: list[str]) -> bool:

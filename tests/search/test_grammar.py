@@ -9,7 +9,8 @@ import pytest
 from crm.auth import Caller
 from crm.ids import close_id
 from search.errors import InvalidSearch
-from search.grammar import MAX_TEXT_NODES, parse
+from search.grammar import parse
+from search.node_parser import MAX_TEXT_NODES
 from search.nodes import And, Ids, MatchAll, Or
 from search.reading import MAX_UNKNOWN_KEYS
 from search.resolve import Resolved
@@ -26,9 +27,11 @@ from tests.search.helpers import (
     instant,
     no,
     of_type,
+    period,
     regular,
     related,
     resolved,
+    shifted,
     term,
     text,
     where,
@@ -39,6 +42,7 @@ CREATED = regular("lead", "date_created")
 STATUS = regular("lead", "status_id")
 CREATOR = regular("lead", "created_by")
 COUNT = regular("lead", "addresses_count")
+ZONE = regular("lead", "timezone_id")
 
 
 def moments(**bounds: object) -> Json:
@@ -66,7 +70,7 @@ MALFORMED: list[tuple[object, str]] = [
     ({**MATCH_ALL, "negate": None}, "s_query.negate"),
     ({**MATCH_ALL, "value": 1}, "s_query.value"),
     (of_type("planet"), "s_query.object_type"),
-    (of_type("opportunity"), "s_query.object_type"),
+    (of_type("custom_object"), "s_query.object_type"),
     ({"type": "object_type"}, "s_query.object_type"),
     ({"type": "id"}, "s_query.value"),
     ({"type": "id", "value": ["lead_x"]}, "s_query.value"),
@@ -78,12 +82,22 @@ MALFORMED: list[tuple[object, str]] = [
     ({"type": "text", "value": "x\0y"}, "s_query.value"),
     ({"type": "text", "value": "\ud800"}, "s_query.value"),
     ({"type": "text", "value": "x" * 65_537}, "s_query.value"),
-    ({"type": "saved_search", "saved_search_id": "save_x"}, "s_query.type"),
-    ({"type": "in_status", "status_ids": []}, "s_query.type"),
+    ({"type": "saved_search"}, "s_query.saved_search_id"),
+    ({"type": "saved_search", "saved_search_id": 5}, "s_query.saved_search_id"),
+    ({"type": "saved_search", "saved_search_id": "save_x"}, "s_query.saved_search_id"),
+    ({"type": "saved_search", "saved_search_id": "save_x", "id": "save_x"}, "s_query.id"),
+    ({"type": "in_status"}, "s_query.status_ids"),
+    ({"type": "in_status", "status_ids": "stat_x"}, "s_query.status_ids"),
+    ({"type": "in_status", "status_ids": [5]}, "s_query.status_ids[0]"),
+    ({"type": "in_status", "status_ids": [], "after": None}, "s_query.after"),
+    ({"type": "in_status", "status_ids": [], "before": "now"}, "s_query.before"),
+    (related("lead", "contact", {"type": "in_status", "status_ids": []}), "s_query.related_query.type"),
     # related objects
     (related("contact", "lead", MATCH_ALL), "s_query.this_object_type"),
     (related("lead", "lead", MATCH_ALL), "s_query.related_object_type"),
-    (related("lead", "opportunity", MATCH_ALL), "s_query.related_object_type"),
+    (related("lead", "custom_object", MATCH_ALL), "s_query.related_object_type"),
+    (related("lead", "sequence_subscription", MATCH_ALL), "s_query.related_object_type"),
+    (related("lead", "task", related("task", "address", MATCH_ALL)), "s_query.related_query.related_object_type"),
     (related("lead", "planet", MATCH_ALL), "s_query.related_object_type"),
     ({"type": "has_related", "this_object_type": "lead", "related_object_type": "contact"}, "s_query.related_query"),
     (related("lead", "contact", where(NAME, EXISTS)), "s_query.related_query.field.object_type"),
@@ -95,7 +109,7 @@ MALFORMED: list[tuple[object, str]] = [
     (where({"type": "smart_field"}, EXISTS), "s_query.field.type"),
     (where({"type": "regular_field", "field_name": "name"}, EXISTS), "s_query.field.object_type"),
     (where({**NAME, "field_name": "nmae"}, EXISTS), "s_query.field.field_name"),
-    (where({**NAME, "field_name": "num_calls"}, EXISTS), "s_query.field.field_name"),
+    (where({**NAME, "field_name": "num_planets"}, EXISTS), "s_query.field.field_name"),
     (where({**NAME, "extra": 1}, EXISTS), "s_query.field.extra"),
     (where(regular("contact", "title"), EXISTS), "s_query.field.object_type"),
     (where(regular("planet", "title"), EXISTS), "s_query.field.object_type"),
@@ -106,6 +120,9 @@ MALFORMED: list[tuple[object, str]] = [
     (where(NAME, []), "s_query.condition"),  # type: ignore[arg-type]
     (where(NAME, {"type": "regex"}), "s_query.condition.type"),
     (where(NAME, {"type": "local_time"}), "s_query.condition.type"),
+    (where(ZONE, {"type": "local_time", "before": "9:00 am"}), "s_query.condition.before"),
+    (where(ZONE, {"type": "local_time", "before": 9}), "s_query.condition.before"),
+    (where(ZONE, {"type": "local_time", "after": "09:00:00"}), "s_query.condition.after"),
     (where(NAME, {**EXISTS, "value": 1}), "s_query.condition.value"),
     (where(NAME, {"type": "text", "value": "x"}), "s_query.condition.mode"),
     (where(NAME, {"type": "text", "mode": "phrase"}), "s_query.condition.value"),
@@ -135,8 +152,17 @@ MALFORMED: list[tuple[object, str]] = [
     (moments(after={"type": "now"}), "s_query.condition.after"),
     (moments(before={"type": "then"}), "s_query.condition.before.type"),
     (moments(before={"type": "now", "value": 1}), "s_query.condition.before.value"),
-    (moments(before={"type": "offset"}), "s_query.condition.before.type"),
-    (moments(before={"type": "start_end_of_predefined_relative_period"}), "s_query.condition.before.type"),
+    (moments(before={"type": "offset"}), "s_query.condition.before.offset"),
+    (moments(before=shifted(days=1, fortnights=1)), "s_query.condition.before.offset.fortnights"),
+    (moments(before=shifted(days=1.5)), "s_query.condition.before.offset.days"),
+    (moments(before=shifted(days=-1)), "s_query.condition.before.offset.days"),
+    (moments(before=shifted(days=10**30)), "s_query.condition.before.offset.days"),
+    (moments(before={**shifted(days=1), "direction": "back"}), "s_query.condition.before.direction"),
+    (moments(before={**shifted(days=1), "which_day_end": "noon"}), "s_query.condition.before.which_day_end"),
+    (moments(before={**shifted(days=1), "moment": None}), "s_query.condition.before.moment"),
+    (moments(before={**shifted(days=1), "moment": shifted(day=1)}), "s_query.condition.before.moment.offset.day"),
+    (moments(before=period("this-decade")), "s_query.condition.before.range"),
+    (moments(before=period("today", "noon")), "s_query.condition.before.which"),
     (moments(before=instant("yesterday")), "s_query.condition.before.value"),
     (moments(before=instant("0001-01-01T00:00:00+14:00")), "s_query.condition.before.value"),
     (moments(before={"type": "fixed_utc"}), "s_query.condition.before.value"),
@@ -201,12 +227,11 @@ def test_a_misspelt_key_is_named_with_the_one_that_was_meant() -> None:
 
 def test_what_is_not_supported_yet_says_so() -> None:
     for query in (
-        of_type("activity.email"),
-        related("lead", "task", MATCH_ALL),
-        where(regular("lead", "primary_email"), EXISTS),
-        where(regular("opportunity", "value"), EXISTS),
-        {"type": "saved_search", "saved_search_id": "save_x"},
-        moments(before={"type": "offset"}),
+        of_type("custom_object"),
+        of_type("task"),
+        related("lead", "sequence_subscription", MATCH_ALL),
+        related("lead", "activity.custom_activity", MATCH_ALL),
+        where(regular("sequence_subscription", "status"), EXISTS),
     ):
         with pytest.raises(InvalidSearch) as problem:
             parse(query)

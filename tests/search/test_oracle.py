@@ -1,6 +1,7 @@
 """The compiler against a plain matcher, over random worlds and queries, and the laws that every query keeps."""
 
 from datetime import UTC, timedelta, timezone
+from decimal import Decimal
 from itertools import product
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm.auth import Caller
+from crm.models import Lead
 from search.nodes import Mode
+from search.schema import OBJECT_TYPES, RESULT_TYPES
 from tests.search.helpers import (
     MATCH_ALL,
     NOW,
@@ -28,7 +31,9 @@ from tests.search.helpers import (
     where,
 )
 from tests.search.matcher import Matcher
-from tests.search.worlds import DAYS, MOMENTS, NUMBERS, WANTED, World, build, nodes
+from tests.search.pools import DAYS, MOMENTS, NUMBERS, WANTED, World
+from tests.search.smart_values import SMART
+from tests.search.worlds import build, nodes
 
 ZONES = [UTC, timezone(timedelta(hours=-4)), timezone(timedelta(hours=9)), ZoneInfo("America/New_York")]
 RELAXED = settings(
@@ -44,7 +49,7 @@ def world(caller: Caller, request: pytest.FixtureRequest) -> World:
 @given(data=st.data())
 @settings(RELAXED, max_examples=150)
 def test_the_compiler_selects_what_the_matcher_selects(caller: Caller, world: World, data: st.DataObject) -> None:
-    object_type = data.draw(st.sampled_from(["lead", "contact"]))
+    object_type = data.draw(st.sampled_from(RESULT_TYPES))
     query = data.draw(nodes(object_type, world, depth=3))
     tz = data.draw(st.sampled_from(ZONES))
     matcher = Matcher(caller.user.pk, NOW, tz, world.kinds)
@@ -58,7 +63,7 @@ def test_the_compiler_selects_what_the_matcher_selects(caller: Caller, world: Wo
 @given(data=st.data())
 @settings(RELAXED, max_examples=25)
 def test_laws(caller: Caller, world: World, data: st.DataObject) -> None:
-    object_type = data.draw(st.sampled_from(["lead", "contact"]))
+    object_type = data.draw(st.sampled_from(RESULT_TYPES))
     left, right = (data.draw(nodes(object_type, world, depth=2)) for _ in range(2))
 
     def found(query: dict[str, object]) -> set[UUID]:
@@ -107,6 +112,19 @@ def test_every_pair_of_bounds(caller: Caller) -> None:
     for field, low, high in product(numbers, [None, *NUMBERS], [None, *NUMBERS]):
         agree(caller, world, "lead", where(field, {"type": "number_range", "gt": low, "lte": high}))
         agree(caller, world, "lead", where(field, {"type": "number_range", "gte": low, "lt": high}))
+
+
+def test_every_smart_value(caller: Caller) -> None:
+    world = build(caller, seed=8, leads=40)
+    for name in SMART:
+        value = OBJECT_TYPES["lead"].fields[name].value()
+        found = dict(Lead.objects.annotate(smart=value).values_list("pk", "smart"))
+        expected = {key: thing.values[name] for key, thing in world.things["lead"].items()}
+        if isinstance(next((one for one in expected.values() if one is not None), None), Decimal | int):
+            found = {key: one and round(one, 6) for key, one in found.items()}
+            expected = {key: one and round(one, 6) for key, one in expected.items()}
+        assert found == {key: None if one == "" else one for key, one in expected.items()}, name
+        assert len(set(expected.values())) > 1, name
 
 
 def test_worlds_are_not_trivial(caller: Caller) -> None:

@@ -1,9 +1,7 @@
 """Random small worlds, in the database and as `Thing`s, and random queries over them."""
 
 import random
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from hypothesis import strategies as st
 
@@ -12,51 +10,25 @@ from crm.ids import close_id
 from crm.models import Contact, CustomField, Lead, Suppression
 from tests.factories import CustomFieldFactory, LeadStatusFactory, UserFactory
 from tests.search import helpers as q
-from tests.search.matcher import Thing
+from tests.search.deal_worlds import HANGING, hang_on, make_pipeline
+from tests.search.matcher import PREFIX, Thing
+from tests.search.pools import (
+    CHOICES,
+    DAYS,
+    FIELD_TYPES,
+    MOMENTS,
+    NUMBERS,
+    PARTS,
+    TEXTS,
+    TYPES,
+    WANTED,
+    World,
+    custom_texts,
+    custom_values,
+)
+from tests.search.smart_values import SMART
 
-TEXTS = [
-    None,
-    "",
-    "Oakvale Mills",
-    "oakvale",
-    "Mills & Søn, Oakvale",
-    "École du Nord",
-    "E\u0301COLE DU NORD",
-    "東京タワー株式会社",
-    "東京 Mills",
-    "กรุงเทพ",
-    "10-5 and/or 100%",
-    "ida@oakvale.example",
-    "lev.adler@blueharbor.example",
-    "😀 !?",
-    "İzmir ΣΟΦΟΣ",
-    "a\\b'c\"%_",
-    "हिन्दी",
-]
-WANTED = [text for text in TEXTS if text is not None]
-WANTED += ["mill", "oak mi", "タワー", "東京", "ecole", "nord", "%", "oakvale.example"]
-TYPES = ["office", "mobile", "", "url"]
-CHOICES = ["Gold", "Silver", "Gold plated", "東京"]
-DAYS = ["2031-03-14", "2031-03-15", "2031-03-16", "2031-03-17"]
-MOMENTS = [datetime(2031, 3, day, hour, tzinfo=UTC) for day in (14, 15, 16, 17) for hour in (0, 4, 9, 23)]
-NUMBERS = [0, 1, -2, 2.5, 10**12]
-FIELD_TYPES = [
-    ("text", False), ("number", False), ("date", False), ("datetime", False), ("choices", False), ("choices", True),
-    ("user", False), ("user", True), ("hidden", False), ("textarea", False), ("contact", True),
-]  # fmt: skip
-PARTS = ["address_1", "address_2", "city", "state", "zipcode", "country"]
-
-
-@dataclass
-class World:
-    things: dict[str, dict[UUID, Thing]] = field(default_factory=lambda: {"lead": {}, "contact": {}})
-    custom: dict[str, list[CustomField]] = field(default_factory=dict)
-    users: list[UUID] = field(default_factory=list)
-    statuses: list[UUID] = field(default_factory=list)
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        return {one.key: one.type for fields in self.custom.values() for one in fields}
+PERIODS = ["today", "yesterday", "tomorrow", "this-week", "last-week", "next-week", "this-month", "last-year"]
 
 
 def build(caller: Caller, seed: int, leads: int) -> World:
@@ -66,7 +38,8 @@ def build(caller: Caller, seed: int, leads: int) -> World:
     organization = caller.organization
     world.users = [caller.user.pk, UserFactory.create().pk, UserFactory.create().pk]
     world.statuses = [LeadStatusFactory.create(organization=organization).pk for _ in range(3)]
-    for object_type in ("lead", "contact"):
+    world.stages = make_pipeline(caller)
+    for object_type in ("lead", "contact", "opportunity"):
         world.custom[object_type] = [
             CustomFieldFactory.create(
                 organization=organization, object_type=object_type, type=type_, accepts_multiple_values=multiple
@@ -81,42 +54,21 @@ def build(caller: Caller, seed: int, leads: int) -> World:
 
 
 def _record(caller: Caller, world: World, pick: random.Random, object_type: str) -> dict[str, object]:
-    held = {one.key: _custom_value(one, world, pick) for one in world.custom[object_type]}
     return {
         "organization_id": caller.organization.pk,
         "date_created": pick.choice(MOMENTS),
         "date_updated": pick.choice(MOMENTS),
         "created_by_id": pick.choice([None, *world.users]),
         "updated_by_id": pick.choice([None, *world.users]),
-        "custom": {key: value for key, value in held.items() if value is not None},
+        "custom": custom_values(world, pick, object_type),
     }
-
-
-def _custom_value(one: CustomField, world: World, pick: random.Random) -> object:
-    if pick.random() < 0.4:
-        return None
-    contacts = [str(key) for key in world.things["contact"]] or [str(uuid4())]
-    pool = {
-        "number": NUMBERS,
-        "date": DAYS,
-        "datetime": [moment.isoformat(timespec="microseconds") for moment in MOMENTS],
-        "choices": CHOICES,
-        "user": [str(key) for key in world.users],
-        "contact": contacts,
-    }.get(one.type, [text for text in TEXTS if text])
-    if not one.accepts_multiple_values:
-        return pick.choice(pool)
-    return list(dict.fromkeys(pick.choice(pool) for _ in range(pick.randint(1, 2))))
 
 
 def _thing(record: Lead | Contact, object_type: str, world: World, plain: dict[str, object]) -> Thing:
     names = {"created_by": record.created_by_id, "updated_by": record.updated_by_id}
     dates = {"date_created": record.date_created, "date_updated": record.date_updated}
     thing = Thing(object_type, record.pk, {**names, **dates, **plain, **record.custom})
-    kinds = world.kinds
-    for key, value in record.custom.items():
-        if kinds[key] in ("text", "textarea", "hidden", "choices"):
-            thing.says += value if isinstance(value, list) else [value]
+    thing.says += custom_texts(world, record.custom)
     world.things[object_type][record.pk] = thing
     return thing
 
@@ -138,6 +90,7 @@ def _lead(caller: Caller, world: World, pick: random.Random) -> None:
     thing.values["addresses_count"] = len(thing.related["address"])
     thing.values["all_urls_count"] = urls + bool(plain["url"])
     thing.values["display_name"] = plain["name"] or (people[0].values["known_by"] if people else None)
+    hang_on(caller, world, pick, lead, thing, TEXTS)
 
 
 def _contact(caller: Caller, world: World, pick: random.Random, lead: Thing | None, position: int) -> Thing:
@@ -178,24 +131,37 @@ def _contact(caller: Caller, world: World, pick: random.Random, lead: Thing | No
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
-REFERENCES = {"created_by": "user", "updated_by": "user", "status_id": "status.lead", "lead_id": "lead"}
+REFERENCES = {"created_by": "user", "updated_by": "user", "user_id": "user", "assigned_to": "user", "lead_id": "lead",
+              "contact_id": "contact"}  # fmt: skip
+_RECORD = ["created_by", "updated_by", "date_created", "date_updated", "lead_id", "contact_id"]
+_ACTIVITY = [*_RECORD, "user_id", "date", "activity_at"]
 REGULAR = {
     "lead": ["name", "display_name", "description", "url", "status_id", "created_by", "updated_by", "date_created",
-             "date_updated", "addresses_count", "all_urls_count"],
+             "date_updated", "addresses_count", "all_urls_count", *SMART],
     "contact": ["name", "title", "lead_id", "created_by", "updated_by", "date_created", "date_updated", "emails_count",
                 "phones_count", "urls_count"],
     "contact_email": ["email", "type", "is_unsubscribed"],
     "contact_phone": ["phone", "type"],
     "contact_url": ["url", "type"],
     "address": [*PARTS, "location"],
+    "opportunity": [*_RECORD, "user_id", "status_id", "status_type", "status_label", "pipeline_name", "lead_name",
+                    "value", "value_period", "annualized_value", "expected_value", "annualized_expected_value",
+                    "confidence", "note", "date_won", "date_lost"],
+    "activity.email": [*_ACTIVITY, "direction", "status", "date_sent", "has_reply", "subject", "body_text", "sender"],
+    "activity.call": [*_ACTIVITY, "direction", "duration", "disposition", "note", "phone", "local_phone"],
+    "activity.note": [*_ACTIVITY, "note", "title"],
+    "activity.sms": [*_ACTIVITY, "direction", "status", "date_sent", "text", "remote_phone"],
+    "activity.meeting": [*_ACTIVITY, "status", "title", "note", "starts_at", "duration"],
+    "task": [*_RECORD, "assigned_to", "type", "text", "date", "due_date", "is_complete", "priority"],
 }  # fmt: skip
 NEIGHBOURS = {
-    "lead": ["contact", "address", "contact_email", "contact_phone", "contact_url"],
-    "contact": ["lead", "contact_email", "contact_phone", "contact_url"],
+    "lead": ["contact", "address", "contact_email", "contact_phone", "contact_url", *HANGING],
+    "contact": ["lead", "contact_email", "contact_phone", "contact_url", *HANGING],
     "contact_email": ["contact", "lead"],
     "contact_phone": ["contact", "lead"],
     "contact_url": ["contact", "lead"],
     "address": ["lead"],
+    **{name: ["lead", "contact"] for name in HANGING},
 }
 MODES = st.sampled_from(["full_words", "phrase", "exact_value", "beginning_of_words"])
 
@@ -207,6 +173,14 @@ def moments() -> st.SearchStrategy:
         st.just({"type": "now"}),
         st.builds(q.instant, st.sampled_from(written)),
         st.builds(q.day, st.sampled_from(DAYS), st.sampled_from(["start", "end"])),
+        st.builds(q.period, st.sampled_from(PERIODS), st.sampled_from(["start", "end"])),
+        st.builds(
+            lambda direction, edge, part, size: q.shifted(direction=direction, edge=edge, **{part: size}),
+            st.sampled_from(["past", "future"]),
+            st.sampled_from([None, "start", "end"]),
+            st.sampled_from(["days", "weeks", "hours", "minutes"]),
+            st.integers(0, 30),
+        ),
     )
 
 
@@ -223,6 +197,7 @@ def conditions(kind: str, world: World) -> st.SearchStrategy:
     keys = {
         "user": [close_id("user", key) for key in world.users],
         "status.lead": [close_id("stat", key) for key in world.statuses],
+        "status.opportunity": [close_id("stat", stage.pk) for stage in world.stages],
         "lead": [close_id("lead", key) for key in world.things["lead"]],
         "contact": [close_id("cont", key) for key in world.things["contact"]],
     }.get(kind, [])
@@ -246,14 +221,20 @@ def conditions(kind: str, world: World) -> st.SearchStrategy:
     return st.one_of(st.just(q.EXISTS), *references)
 
 
-def kind_of_regular(name: str) -> str:
+def kind_of_regular(object_type: str, name: str) -> str:
+    if name == "status_id":
+        return f"status.{object_type}"
     if name in REFERENCES:
         return REFERENCES[name]
-    if name.endswith("_count"):
-        return "number"
-    if name.startswith("date_"):
+    if name.endswith("user_id"):
+        return "user"
+    if name in ("is_unsubscribed", "has_reply", "is_complete"):
+        return "boolean"
+    if name.endswith(("date", "_created", "_won", "_lost", "_sent", "_at", "_updated")) or name == "date":
         return "moment"
-    return "boolean" if name == "is_unsubscribed" else "text"
+    if name.startswith(("num_", "times_")) or name.endswith(("_count", "value", "duration", "confidence")):
+        return "number"
+    return "text"
 
 
 def kind_of_custom(one: CustomField) -> str:
@@ -261,22 +242,32 @@ def kind_of_custom(one: CustomField) -> str:
     return kinds.get(one.type, "text")
 
 
+def _in_status(statuses: list[str], first: object, last: object) -> dict[str, object]:
+    return {"type": "in_status", "status_ids": statuses, "on_or_after": first, "before": last}
+
+
 def leaves(object_type: str, world: World) -> st.SearchStrategy:
-    fields = [(q.regular(object_type, name), kind_of_regular(name)) for name in REGULAR[object_type]]
+    fields = [(q.regular(object_type, name), kind_of_regular(object_type, name)) for name in REGULAR[object_type]]
     fields += [(q.custom(one), kind_of_custom(one)) for one in world.custom.get(object_type, [])]
     conditioned = st.sampled_from(fields).flatmap(
         lambda found: conditions(found[1], world).map(lambda condition: q.where(found[0], condition))
     )
-    prefix = {"lead": "lead", "contact": "cont"}.get(object_type)
-    keys = [close_id(prefix, key) for key in world.things[object_type]] if prefix else []
+    prefix = PREFIX.get(object_type)
+    keys = [close_id(prefix, key) for key in world.things.get(object_type, ())] if prefix else []
     some_id = st.sampled_from([*keys, close_id("lead", uuid4()), "lead_made_up"])
+    more = []
+    if object_type in ("lead", "opportunity"):
+        statuses = world.statuses if object_type == "lead" else [stage.pk for stage in world.stages]
+        written = st.lists(st.sampled_from([close_id("stat", key) for key in statuses]), max_size=2)
+        more = [st.builds(_in_status, written, moments(), moments())]
     return st.one_of(
         conditioned,
         conditioned,
+        *more,
         st.builds(q.text, st.sampled_from(WANTED), MODES),
         some_id.map(lambda written: {"type": "id", "value": written}),
         st.just(q.MATCH_ALL),
-        st.sampled_from(["lead", "contact"]).map(q.of_type),
+        st.sampled_from(["lead", "contact", "opportunity"]).map(q.of_type),
     )
 
 

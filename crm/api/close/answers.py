@@ -1,14 +1,16 @@
 """Leads and contacts as Close spells them. Whole pages at once: the number of queries is fixed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
 
 from crm.api.close.conventions import CloseRequest, Fields, close_datetime, pick_fields, wants, wants_custom
-from crm.custom_values import Stored, show_value
+from crm.api.close.opportunity_answers import opportunities_of_leads
+from crm.api.close.showing import Shown, contact_name, custom_fields_of, show_custom, shown_id
+from crm.api.close.task_answers import tasks_of_leads
 from crm.errors import Invalid
 from crm.ids import close_id
 from crm.mail.addresses import normalise
@@ -18,7 +20,6 @@ from crm.models import (
     ContactEmail,
     ContactPhone,
     ContactUrl,
-    CustomField,
     FieldObject,
     Lead,
     LeadStatus,
@@ -27,14 +28,8 @@ from crm.models import (
 )
 from crm.phones import shown_phone
 
-Shown = dict[str, object]
-
 _OF_CONTACTS = ("contacts", "contact_ids", "contacts_summary", "primary_email", "primary_phone")
 _OF_ADDRESSES = ("addresses", "primary_address_summary")
-
-
-def shown_id(prefix: str, key: UUID | None) -> str | None:
-    return None if key is None else close_id(prefix, key)
 
 
 @dataclass
@@ -61,7 +56,9 @@ def serialize_leads(leads: Sequence[Lead], fields: Fields, request: CloseRequest
     addresses_of = _addresses_of(keys) if wants(fields, *_OF_ADDRESSES) else {}
     labels = _status_labels(organization_id) if wants(fields, "status_label") else {}
     names = _names_of_users(leads) if wants(fields, "created_by_name", "updated_by_name") else {}
-    custom_fields = _custom_fields(organization_id, FieldObject.LEAD) if wants_custom(fields) else {}
+    custom_fields = custom_fields_of(organization_id, FieldObject.LEAD) if wants_custom(fields) else {}
+    opportunities_of = opportunities_of_leads(leads, request) if wants(fields, "opportunities") else {}
+    tasks_of = tasks_of_leads(leads, request) if wants(fields, "tasks") else {}
     answers = []
     for lead in leads:
         contacts = [shown_contacts[contact.pk] for contact in contacts_of.get(lead.pk, [])]
@@ -82,8 +79,8 @@ def serialize_leads(leads: Sequence[Lead], fields: Fields, request: CloseRequest
             "contacts_summary": ", ".join(str(contact["display_name"]) for contact in contacts),
             "primary_email": _first(contacts, "emails"),
             "primary_phone": _first(contacts, "phones"),
-            "opportunities": [],
-            "tasks": [],
+            "opportunities": opportunities_of.get(lead.pk, []),
+            "tasks": tasks_of.get(lead.pk, []),
             "integration_links": [],
             "html_url": f"{settings.PUBLIC_URL}/admin/crm/lead/{lead.pk}/change/",
             "localtime": None,
@@ -93,7 +90,7 @@ def serialize_leads(leads: Sequence[Lead], fields: Fields, request: CloseRequest
             "updated_by_name": names.get(lead.updated_by_id),
             "date_created": close_datetime(lead.date_created),
             "date_updated": close_datetime(lead.date_updated),
-            **_show_custom(lead.custom, custom_fields),
+            **show_custom(lead.custom, custom_fields),
         }
         answers.append(pick_fields(shown, fields))
     return answers
@@ -109,7 +106,7 @@ def serialize_contacts(contacts: Sequence[Contact], fields: Fields, request: Clo
         return []
     organization_id = request.caller.organization.pk
     # A contact without a name shows an address or a number instead.
-    nameless = wants(fields, "display_name") and not all(_name(contact) for contact in contacts)
+    nameless = wants(fields, "display_name") and not all(contact_name(contact) for contact in contacts)
     details = _details_of(
         [contact.pk for contact in contacts],
         organization_id,
@@ -117,12 +114,12 @@ def serialize_contacts(contacts: Sequence[Contact], fields: Fields, request: Clo
         phones=nameless or wants(fields, "phones"),
         urls=wants(fields, "urls"),
     )
-    custom_fields = _custom_fields(organization_id, FieldObject.CONTACT) if wants_custom(fields) else {}
+    custom_fields = custom_fields_of(organization_id, FieldObject.CONTACT) if wants_custom(fields) else {}
     answers = []
     for contact in contacts:
         emails, phones = details.emails[contact.pk], details.phones[contact.pk]
         fallback = [email["email"] for email in emails[:1]] + [phone["phone_formatted"] for phone in phones[:1]]
-        name = _name(contact)
+        name = contact_name(contact)
         shown: Shown = {
             "id": close_id("cont", contact.pk),
             "lead_id": shown_id("lead", contact.lead_id),
@@ -139,14 +136,10 @@ def serialize_contacts(contacts: Sequence[Contact], fields: Fields, request: Clo
             "updated_by": shown_id("user", contact.updated_by_id),
             "date_created": close_datetime(contact.date_created),
             "date_updated": close_datetime(contact.date_updated),
-            **_show_custom(contact.custom, custom_fields),
+            **show_custom(contact.custom, custom_fields),
         }
         answers.append(pick_fields(shown, fields))
     return answers
-
-
-def _name(contact: Contact) -> str | None:
-    return contact.name or " ".join(part for part in (contact.first_name, contact.last_name) if part) or contact.name
 
 
 def _contacts_of(lead_ids: Sequence[UUID]) -> dict[UUID, list[Contact]]:
@@ -233,15 +226,3 @@ def _status_labels(organization_id: UUID) -> dict[UUID, str]:
 def _names_of_users(leads: Sequence[Lead]) -> dict[UUID | None, str]:
     keys = {key for lead in leads for key in (lead.created_by_id, lead.updated_by_id) if key}
     return {user.pk: user.full_name or user.email for user in User.objects.filter(pk__in=keys)}
-
-
-def _custom_fields(organization_id: UUID, object_type: FieldObject) -> dict[str, CustomField]:
-    found = CustomField.objects.filter(organization_id=organization_id, object_type=object_type)
-    return {custom_field.key: custom_field for custom_field in found}
-
-
-def _show_custom(custom: Mapping[str, Stored], fields: Mapping[str, CustomField]) -> Shown:
-    """`custom.cf_…` for each field with a value, and the same by field name under `custom`."""
-    values = {key: show_value(fields[key], stored) for key, stored in custom.items() if key in fields}
-    by_name = {fields[key].name: value for key, value in values.items()}
-    return {**{f"custom.cf_{key}": value for key, value in values.items()}, "custom": by_name}

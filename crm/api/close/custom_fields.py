@@ -88,7 +88,7 @@ def _user(key: UUID | None) -> str | None:
     return close_id("user", key) if key else None
 
 
-_OBJECTS = (FieldObject.LEAD, FieldObject.CONTACT)
+_OBJECTS = (FieldObject.LEAD, FieldObject.CONTACT, FieldObject.OPPORTUNITY)
 _OBJECT_TYPE = OpenApiParameter("object_type", str, OpenApiParameter.PATH, enum=[str(name) for name in _OBJECTS])
 
 

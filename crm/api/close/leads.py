@@ -10,12 +10,13 @@ from crm.api.close.conventions import CloseRequest, CloseView, paginate
 from crm.api.close.inputs import read_lead, read_new_lead
 from crm.api.close.openapi import FIELDS, NOTHING, PAGING, describe, page, query_text
 from crm.api.close.record_schemas import LeadAnswer, LeadBody, LeadChanges
-from crm.errors import FieldErrors, NotFound
+from crm.api.close.text_queries import searching
+from crm.errors import NotFound
 from crm.ids import parse_close_id
 from crm.leads import create_lead, delete_lead, leads_of, update_lead
 from crm.models import Lead, Permission
 
-_QUERY = query_text("query", "Not supported yet, except `*` for all leads.")
+_QUERY = query_text("query", "A one-line query, see docs/search.md.")
 
 
 class _LeadView(CloseView):
@@ -26,19 +27,17 @@ class _LeadView(CloseView):
 class LeadsView(_LeadView):
     @describe(
         "lead_list",
-        "Lists the leads, newest first.",
+        "Lists the leads, newest first, or as the query sorts them.",
         answer=page("LeadPage", LeadAnswer, total=True),
         query=[*PAGING, FIELDS, _QUERY],
     )
     def get(self, request: CloseRequest) -> Response:
-        if request.query_params.get("query", "").strip() not in ("", "*"):
-            raise FieldErrors({"query": "Not supported yet. POST /api/v1/data/search/ filters leads."})
-
         def show(leads: Sequence[Lead]) -> list[dict[str, object]]:
             return serialize_leads(leads, self.fields, request)
 
         leads = leads_of(request.caller.organization.pk).order_by("-date_created", "-id")
-        return paginate(request, leads, show, total=True)
+        with searching(request, leads, object_type="lead") as found:
+            return paginate(request, found, show, total=True)
 
     @describe("lead_create", "Makes a lead with its contacts.", body=LeadBody, answer=LeadAnswer, query=[FIELDS])
     def post(self, request: CloseRequest) -> Response:

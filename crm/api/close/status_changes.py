@@ -1,7 +1,6 @@
 """`/activity/status_change/lead/`: which lead went from which status to which, when, and by whom."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, tzinfo
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import path
@@ -10,14 +9,16 @@ from rest_framework.response import Response
 
 from crm.api.close.answers import shown_id
 from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
-from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page, query_text
-from crm.errors import FieldErrors, NotFound
+from crm.api.close.list_filters import date_filters, describe_filters, filter_dates, filter_ids
+from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page
+from crm.errors import NotFound
 from crm.ids import close_id, parse_close_id
 from crm.leads import leads_of
 from crm.models import Lead, LeadStatus, LeadStatusChange
 
 _ID_FILTERS = {"id__in": ("acti", "pk"), "lead_id": ("lead", "lead_id"), "user_id": ("user", "user_id")}
-_DATE_FILTERS = [f"date_created__{comparison}" for comparison in ("gte", "gt", "lte", "lt")]
+_DATES = [*date_filters("date_created"), *date_filters("activity_at")]
+_COLUMNS = {"activity_at": "date_created"}
 
 
 class StatusChangeAnswer(Answer):
@@ -66,38 +67,16 @@ def _changes_of(request: CloseRequest) -> QuerySet[LeadStatusChange]:
     return LeadStatusChange.objects.filter(Exists(live), organization_id=organization_id)
 
 
-def _moment(name: str, text: str, zone: tzinfo) -> datetime:
-    """A moment in ISO 8601, or the start of a day in the caller's zone."""
-    try:
-        if len(text) == len("2031-03-16"):
-            return datetime.combine(date.fromisoformat(text), time.min, zone).astimezone(UTC)
-        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a "+" that was not escaped in the address
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as problem:
-        raise FieldErrors({name: "Value must be a date or a date and time in ISO 8601."}) from problem
-
-
 class StatusChangesView(CloseView):
     @describe(
         "lead_status_change_list",
         "Lists the changes of lead statuses, newest first.",
         answer=page("LeadStatusChangePage", StatusChangeAnswer),
-        query=[
-            *PAGING,
-            FIELDS,
-            *(query_text(name, "Ids, separated by commas.") for name in _ID_FILTERS),
-            *(query_text(name, "A date, or a date and time in ISO 8601.") for name in _DATE_FILTERS),
-        ],
+        query=[*PAGING, FIELDS, *describe_filters(_ID_FILTERS, _DATES)],
     )
     def get(self, request: CloseRequest) -> Response:
-        changes = _changes_of(request)
-        for name, (prefix, column) in _ID_FILTERS.items():
-            if texts := request.query_params.get(name):
-                keys = [key for text in texts.split(",") if (key := parse_close_id(prefix, text.strip()))]
-                changes = changes.filter(**{f"{column}__in": keys})
-        for name in _DATE_FILTERS:
-            if text := request.query_params.get(name):
-                changes = changes.filter(**{name: _moment(name, text, request.tz)})
+        changes = filter_ids(request, _changes_of(request), _ID_FILTERS)
+        changes = filter_dates(request, changes, _DATES, _COLUMNS)
 
         def show(page: Sequence[LeadStatusChange]) -> list[dict[str, object]]:
             return [pick_fields(shown, self.fields) for shown in _show(page, request)]

@@ -49,7 +49,8 @@ class MeAnswer(UserAnswer):
     email_accounts = EmailAccountAnswer(many=True)
 
 
-def _show_user(user: User, organization: Organization) -> dict[str, object]:
+def show_user(user: User, organization: Organization) -> dict[str, object]:
+    """A user as Close spells them, in the organization of whoever asks."""
     return {
         "id": close_id("user", user.pk),
         "email": user.email,
@@ -73,6 +74,10 @@ def _show_membership(membership: Membership, organization: Organization) -> dict
     }
 
 
+class AvailabilityAnswer(Answer):
+    data = serializers.ListField(child=serializers.DictField())
+
+
 class MeView(CloseView):
     """The key's user, in the key's organization alone: a key says nothing of other organizations of that user."""
 
@@ -81,7 +86,7 @@ class MeView(CloseView):
         caller = request.caller
         organization = caller.organization
         shown = {
-            **_show_user(caller.user, organization),
+            **show_user(caller.user, organization),
             "organizations": [{"id": close_id("orga", organization.pk), "name": organization.name}],
             "memberships": [_show_membership(caller.membership, organization)],
             "email_accounts": [],
@@ -112,7 +117,7 @@ class UsersView(CloseView):
             raise FieldErrors({"_order_by": f"Not a valid choice. One of: {'; '.join(_ORDERS)}"})
 
         def show(users: Sequence[User]) -> list[dict[str, object]]:
-            return [pick_fields(_show_user(user, request.caller.organization), self.fields) for user in users]
+            return [pick_fields(show_user(user, request.caller.organization), self.fields) for user in users]
 
         return paginate(request, _users_of(request).order_by(*_ORDERS[asked]), show)
 
@@ -123,11 +128,28 @@ class UserView(CloseView):
         user = _users_of(request).filter(pk=parse_close_id("user", id)).first()
         if user is None:
             raise NotFound
-        return Response(pick_fields(_show_user(user, request.caller.organization), self.fields))
+        return Response(pick_fields(show_user(user, request.caller.organization), self.fields))
+
+
+class AvailabilityView(CloseView):
+    """Who can take a call now: nobody is known to, since no calls are taken here."""
+
+    @describe(
+        "user_availability",
+        "Lists the members who can take a call: none, since no calls are taken here.",
+        answer=AvailabilityAnswer,
+        query=[query_text("organization_id", "The organization of the key.")],
+    )
+    def get(self, request: CloseRequest) -> Response:
+        asked = request.query_params.get("organization_id")
+        if asked and parse_close_id("orga", asked) != request.caller.organization.pk:
+            raise FieldErrors({"organization_id": "Object does not exist."})
+        return Response({"data": []})
 
 
 urlpatterns = [
     path("me/", MeView.as_view()),
     path("user/", UsersView.as_view()),
+    path("user/availability/", AvailabilityView.as_view()),
     path("user/<str:id>/", UserView.as_view()),
 ]

@@ -77,6 +77,38 @@ def test_a_delete_by_name_with_sort_and_limit_deletes_exactly_the_first(api: API
     assert (fetched["status"], fetched["n_leads_processed"], fetched["n_succeeded"]) == ("done", 3, 3)
 
 
+def test_a_delete_by_a_one_line_query(api: APIClient, old_status: LeadStatus) -> None:
+    named = [
+        factories.LeadFactory.create(status=old_status, organization=old_status.organization, name=f"Oakvale {n}")
+        for n in range(4)
+    ]
+    kept = make_leads(old_status, 2)
+    text = f'name:oakvale status:"{old_status.label}" sort:-name'
+    made = post(api, DELETE, {"query": text, "results_limit": 3})
+    assert made["query"] == text
+    assert made["s_query"]["queries"][:2] == [
+        {"type": "object_type", "object_type": "lead"},
+        {"type": "field_condition", "field": {"type": "regular_field", "object_type": "lead", "field_name": "name"},
+         "condition": {"type": "text", "mode": "full_words", "value": "oakvale"}},
+    ]  # fmt: skip
+    assert made["sort"][0]["direction"] == "desc"
+    assert run_to_end(action_of(made)).n_succeeded == 3
+    assert set(Lead.objects.values_list("pk", flat=True)) == {named[0].pk, *(lead.pk for lead in kept)}
+
+
+def test_slices_of_a_one_line_query_are_each_lead_once(
+    api: APIClient, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    make_leads(old_status, 50)
+    edit = {"type": "set_lead_status", "lead_status_id": close_id("stat", new_status.pk)}
+    sizes = []
+    for part in (1, 2, 3):
+        action = run_to_end(action_of(post(api, EDIT, {"query": f"* slice:{part}/3", **edit})))
+        sizes.append((action.n_leads, action.n_succeeded))
+    assert sum(n_leads for n_leads, _ in sizes) == sum(n_changed for _, n_changed in sizes) == 50
+    assert all(n_leads for n_leads, _ in sizes)
+
+
 def test_an_edit_of_the_status(api: APIClient, old_status: LeadStatus, new_status: LeadStatus) -> None:
     leads = make_leads(old_status, 3)
     made = post(
@@ -141,16 +173,27 @@ def test_a_list_of_ids_instead_of_a_query(api: APIClient, old_status: LeadStatus
     assert Lead.objects.filter(pk=foreign.pk).exists()
 
 
-def test_a_contact_query_edits_the_leads_of_the_contacts_each_once(
-    api: APIClient, old_status: LeadStatus, new_status: LeadStatus
+@pytest.mark.parametrize("object_type", ["contact", "opportunity"])
+def test_a_query_for_contacts_or_opportunities_edits_their_leads_each_once(
+    api: APIClient, old_status: LeadStatus, new_status: LeadStatus, object_type: str
 ) -> None:
     lead, _ = make_leads(old_status, 2)
     for _ in range(2):
         factories.ContactFactory.create(lead=lead)
-    query = {"type": "and", "queries": [{"type": "object_type", "object_type": "contact"}]}
+        factories.OpportunityFactory.create(lead=lead)
+    factories.OpportunityFactory.create(organization=lead.organization, lead=None, status__pipeline__name="Other")
+    query = {"type": "and", "queries": [{"type": "object_type", "object_type": object_type}]}
     body = {"s_query": query, "type": "set_lead_status", "lead_status_id": close_id("stat", new_status.pk)}
     action = run_to_end(action_of(post(api, EDIT, body)))
     assert (action.n_leads, action.n_succeeded) == (1, 1)
+
+
+def test_a_query_for_activities_is_refused(api: APIClient, new_status: LeadStatus) -> None:
+    query = {"type": "object_type", "object_type": "activity.email"}
+    body = {"s_query": query, "type": "set_lead_status", "lead_status_id": close_id("stat", new_status.pk)}
+    answer = api.post(EDIT, body)
+    assert answer.status_code == 400
+    assert set(answer.json()["field-errors"]) == {"s_query"}
 
 
 WORDS = {
@@ -171,6 +214,7 @@ WORDS = {
         ({"s_query": {**WORDS, "negate": True}}, "s_query.condition.value"),
         ({"s_query": {"type": "sometimes"}}, "s_query.type"),
         ({"s_query": {"type": "object_type", "object_type": "contact"}}, "s_query"),
+        ({"s_query": {"type": "object_type", "object_type": "opportunity"}}, "s_query"),
         ({"s_query": ALL, "results_limit": -1}, "results_limit"),
         ({"s_query": ALL, "results_limit": "many"}, "results_limit"),
         ({"s_query": ALL, "send_done_email": "yes"}, "send_done_email"),
@@ -181,7 +225,14 @@ WORDS = {
         ({"s_query": ALL, "lead_ids": ["lead_x"]}, "lead_ids"),
         ({"lead_ids": []}, "lead_ids"),
         ({"lead_ids": ["cont_x"]}, "lead_ids[0]"),
-        ({"query": "name:oakvale"}, "query"),
+        ({"query": "naem:oakvale"}, "query"),
+        ({"query": ""}, "query"),
+        ({"query": 5}, "query"),
+        ({"query": "sort:name"}, "query"),
+        ({"query": "name:%"}, "query.queries[1].condition.value"),
+        ({"query": "*", "s_query": ALL}, "query"),
+        ({"query": "*", "lead_ids": ["lead_x"]}, "lead_ids"),
+        ({"query": "* sort:name", "sort": [{"direction": "asc", "field": {}}]}, "sort"),
         ({"s_query": ALL, "result_limit": 5}, "result_limit"),
     ],
 )

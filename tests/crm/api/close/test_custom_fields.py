@@ -40,7 +40,7 @@ def test_the_documented_body_makes_a_field(api: APIClient, organization: Organiz
     assert made["id"].startswith("cf_")
 
 
-@pytest.mark.parametrize("object_type", ["lead", "contact"])
+@pytest.mark.parametrize("object_type", ["lead", "contact", "opportunity"])
 def test_a_field_is_made_fetched_changed_and_deleted(api: APIClient, object_type: str) -> None:
     fields = f"/api/v1/custom_field/{object_type}/"
     made = api.post(fields, {"name": "Origin", "type": "text"}).json()

@@ -1,0 +1,149 @@
+"""Bodies of activities, read into columns. Unknown keys are passed over; what cannot be done yet is refused."""
+
+import html
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.utils.html import strip_tags
+
+from crm.api.close.inputs import REQUIRED
+from crm.api.close.part_input import LONGEST_BODY, PartReader
+from crm.models import Activity
+from crm.phones import stored_phone
+
+CALL_STATUSES = ("created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout")
+MESSAGE_STATUSES = ("inbox", "draft", "sent")  # those that only write a message down
+SENDING = ("scheduled", "outbox", "error")
+MEETING_STATUSES = ("upcoming", "in-progress", "completed", "canceled", "declined-by-lead", "declined-by-org")
+DIRECTIONS = ("inbound", "outbound")
+
+Columns = dict[str, object]
+# What a body says of an activity that is there already, or (None) of one to be made.
+Read = Callable[[PartReader, Activity | None], None]
+
+
+def read_activity(reader: PartReader, current: Activity | None, read: Read) -> Columns:
+    """The columns that the body names, by `read` and those that every type has. All that is wrong is told at once."""
+    if current is None:
+        reader.lead_into()
+        created = reader.moment_into("date_created", "date_created")  # of what is brought over from elsewhere
+        if created is None:
+            reader.columns.pop("date_created", None)
+    reader.reference_into("contact_id", "contact_id", "cont")
+    reader.reference_into("user_id", "user_id", "user")
+    if reader.moment_into("activity_at", "activity_at") is None:
+        reader.columns.pop("activity_at", None)
+    read(reader, current)
+    columns = reader.finished()
+    if current is None and "date_created" in columns:
+        columns.setdefault("activity_at", columns["date_created"])
+    return columns
+
+
+def read_note(reader: PartReader, current: Activity | None) -> None:
+    reader.text_into("title", "title")
+    _rich_text(reader, "note", "note_html")
+    if current is None and not reader.given("note") and not reader.given("note_html"):
+        reader.problems.setdefault("note", REQUIRED)
+
+
+def read_call(reader: PartReader, current: Activity | None) -> None:
+    _rich_text(reader, "note", "note_html")
+    reader.choice_into("status", "status", CALL_STATUSES)
+    reader.choice_into("direction", "direction", DIRECTIONS)
+    reader.number_into("duration", "duration")
+    reader.text_into("disposition", "disposition", limit=100)
+    _phones(reader, "phone", "remote_phone")
+    if current is None:
+        reader.columns.setdefault("status", "completed")
+        reader.columns.setdefault("direction", "outbound")
+
+
+def read_sms(reader: PartReader, current: Activity | None) -> None:
+    reader.refuse("template_id", "date_scheduled", "send_in", "attachments")
+    reader.text_into("text", "text", limit=LONGEST_BODY)
+    _phones(reader, "remote_phone")
+    reader.choice_into("direction", "direction", DIRECTIONS)
+    _status(reader, current)
+    if "status" in reader.columns and "direction" not in reader.columns:
+        reader.columns["direction"] = "inbound" if reader.columns["status"] == "inbox" else "outbound"
+    _sent(reader, current)
+
+
+def read_email(reader: PartReader, current: Activity | None) -> None:
+    reader.refuse("template_id", "date_scheduled", "send_in", "followup_date", "attachments")
+    reader.text_into("title", "subject")
+    reader.text_into("text", "body_text", limit=LONGEST_BODY)
+    reader.text_into("html", "body_html", limit=LONGEST_BODY)
+    reader.text_into("local_address", "sender", limit=500)
+    if "to" in reader.body:
+        reader.columns["recipients"] = reader.words("to")
+    copies = {key: reader.words(key) for key in ("cc", "bcc") if key in reader.body}
+    if copies:
+        reader.columns["details"] = {**(current.details if current else {}), **copies}
+    _status(reader, current)
+    if "status" in reader.columns:
+        incoming = reader.columns["status"] == "inbox"
+        reader.columns["direction"] = "incoming" if incoming else "outgoing"
+        sender = reader.columns.get("local_address", current.local_address if current else None)
+        if incoming and not sender:
+            reader.problems.setdefault("sender", REQUIRED)
+    _sent(reader, current)
+
+
+def read_meeting(reader: PartReader, current: Activity | None) -> None:
+    reader.text_into("title", "title")
+    _rich_text(reader, "note", "user_note_html")
+    reader.choice_into("status", "status", MEETING_STATUSES)
+    reader.moment_into("starts_at", "starts_at")
+    reader.moment_into("ends_at", "ends_at")
+    if "location" in reader.body:
+        reader.columns["details"] = {**(current.details if current else {}), "location": reader.text("location")}
+    starts = reader.columns.get("starts_at", current.starts_at if current else None)
+    ends = reader.columns.get("ends_at", current.ends_at if current else None)
+    if isinstance(starts, datetime) and isinstance(ends, datetime):
+        if ends < starts:
+            reader.problems.setdefault("ends_at", "A meeting cannot end before it starts.")
+        elif "starts_at" in reader.columns or "ends_at" in reader.columns:
+            reader.columns["duration"] = min(int((ends - starts).total_seconds()), 2**31 - 1)
+    if isinstance(reader.columns.get("starts_at"), datetime):
+        reader.columns.setdefault("activity_at", reader.columns["starts_at"])
+
+
+def _rich_text(reader: PartReader, plain: str, rich: str) -> None:
+    """A text in two forms: the one given makes the other; of both given, each is kept as it is."""
+    reader.text_into("text", plain, limit=LONGEST_BODY)
+    reader.text_into("html", rich, limit=LONGEST_BODY)
+    if plain in reader.body and rich not in reader.body:
+        reader.columns["html"] = None
+    if rich in reader.body and plain not in reader.body:
+        marked_up = reader.columns.get("html")
+        reader.columns["text"] = html.unescape(strip_tags(marked_up)) if isinstance(marked_up, str) else None
+
+
+def _phones(reader: PartReader, *remote: str) -> None:
+    reader.text_into("local_address", "local_phone", limit=100)
+    reader.text_into("remote_address", *remote, limit=100)
+    for column in ("local_address", "remote_address"):
+        number = reader.columns.get(column)
+        if isinstance(number, str):
+            reader.columns[column] = stored_phone(number)
+
+
+def _status(reader: PartReader, current: Activity | None) -> None:
+    reader.choice_into("status", "status", MESSAGE_STATUSES, not_yet=SENDING)
+    if current is None and not reader.given("status"):
+        reader.problems.setdefault("status", REQUIRED)
+
+
+def _sent(reader: PartReader, current: Activity | None) -> None:
+    """When a message went out or came in: as given, else at `activity_at`, else now. A draft has not been sent."""
+    sent = reader.moment_into("date_sent", "date_sent")
+    status = reader.columns.get("status", current.status if current else None)
+    if status == "draft":
+        reader.columns["date_sent"] = None
+    elif sent is None and (current is None or current.date_sent is None or "date_sent" in reader.columns):
+        known = reader.columns.get("activity_at") or reader.columns.get("date_created")
+        reader.columns["date_sent"] = known or datetime.now(UTC)
+    if isinstance(reader.columns.get("date_sent"), datetime):
+        reader.columns.setdefault("activity_at", reader.columns["date_sent"])

@@ -1,0 +1,89 @@
+"""Tasks of people: what is still to do with a lead (close-api.md 4.5)."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from crm.errors import NotFound
+from crm.lead_parts import check_members, check_people, hold_lead
+from crm.models import Organization, Task, User
+
+
+def tasks_of(organization_id: UUID) -> QuerySet[Task]:
+    """The organization's tasks, complete or not; those of a deleted lead are not to be seen."""
+    return Task.objects.filter(organization_id=organization_id, lead__deleted_at__isnull=True)
+
+
+def due_columns(due: date | datetime | None) -> dict[str, date | datetime | None]:
+    """The two columns of a due date: a moment has its day (in UTC) in the first one as well."""
+    if isinstance(due, datetime):
+        return {"due_date": due.astimezone(UTC).date(), "due_at": due}
+    return {"due_date": due, "due_at": None}
+
+
+@transaction.atomic
+def create_task(*, organization: Organization, by: User, columns: Mapping[str, object]) -> Task:
+    """A new task. `columns` holds what is known of it, `lead_id` among it; without `assigned_to_id` it is for `by`.
+
+    Raises `FieldErrors` for a lead, a contact or a user that is not there.
+    """
+    known = {"assigned_to_id": by.pk, **columns}
+    hold_lead(known["lead_id"], organization.pk)
+    check_people(
+        organization.pk,
+        lead_id=known["lead_id"],
+        contact_id=known.get("contact_id"),
+        users={"assigned_to": known["assigned_to_id"]},
+    )
+    made = Task.objects.create(organization=organization, created_by=by, updated_by=by, **known)
+    made.refresh_from_db()
+    return made
+
+
+@transaction.atomic
+def update_task(*, task_id: UUID, organization: Organization, by: User, columns: Mapping[str, object]) -> Task:
+    """Change `columns`; the lead stays. Raises `NotFound`, `FieldErrors`."""
+    seen = tasks_of(organization.pk).filter(pk=task_id).first()
+    if seen is None:
+        raise NotFound
+    check_people(
+        organization.pk,
+        lead_id=seen.lead_id,
+        contact_id=columns.get("contact_id"),
+        users={"assigned_to": columns.get("assigned_to_id")},
+    )
+    task = _hold(task_id, organization)
+    for column, value in columns.items():
+        setattr(task, column, value)
+    task.updated_by = by
+    task.date_updated = Now()
+    task.save(update_fields=[*columns, "updated_by", "date_updated"])
+    task.refresh_from_db()
+    return task
+
+
+@transaction.atomic
+def update_tasks(*, tasks: QuerySet[Task], organization: Organization, by: User, columns: Mapping[str, object]) -> int:
+    """Change `columns` of all of `tasks` (tasks of `tasks_of`) in one statement; returns how many there were.
+
+    Raises `FieldErrors` for a user who is no member.
+    """
+    check_members(organization.pk, {"assigned_to": columns.get("assigned_to_id")})
+    return tasks.order_by().update(**columns, updated_by=by, date_updated=Now())
+
+
+@transaction.atomic
+def delete_task(*, task_id: UUID, organization: Organization) -> None:
+    """Delete the task for good. Raises `NotFound`."""
+    _hold(task_id, organization).delete()
+
+
+def _hold(task_id: UUID, organization: Organization) -> Task:
+    found = tasks_of(organization.pk).select_for_update(of=("self",), no_key=True).filter(pk=task_id).first()
+    if found is None:
+        raise NotFound
+    return found
