@@ -17,7 +17,7 @@ TOO_MANY_FAILURES = "too_many_failures"
 
 
 def pause_if_plainly_wrong(action_id: UUID) -> bool:
-    """Pause the job when more than `BULK_MAX_FAILURE_RATIO` of at least `BULK_FAILURES_JUDGED_AFTER` leads failed.
+    """Pause the job when more than its `max_failure_ratio` of at least `BULK_FAILURES_JUDGED_AFTER` leads failed.
 
     Counts from the job's last start: whoever resumes it has seen the failures, and is not stopped by the old ones.
     """
@@ -27,7 +27,7 @@ def pause_if_plainly_wrong(action_id: UUID) -> bool:
     done = Batch.objects.filter(action=action_id, date_done__gte=action.date_updated)
     sums = done.aggregate(leads=Sum("n_leads", default=0), failed=Sum("n_failed", default=0))
     enough = sums["leads"] >= settings.BULK_FAILURES_JUDGED_AFTER
-    if not enough or sums["failed"] <= sums["leads"] * settings.BULK_MAX_FAILURE_RATIO:
+    if not enough or sums["failed"] <= sums["leads"] * action.max_failure_ratio:
         return False
     log.warning("bulk_action.too_many_failures", job_id=str(action_id), **sums)
     return move(action_id, expected={Status.PROCESSING}, to=Status.PAUSED, reason=TOO_MANY_FAILURES, date_paused=Now())

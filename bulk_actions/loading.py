@@ -75,8 +75,8 @@ def _freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> in
         cursor.execute(
             f"""
             WITH stored AS (
-                INSERT INTO bulk_actions_batch (action_id, lead_ids, n_leads)
-                SELECT %s::uuid, ids[first:first + {size} - 1], least({size}, cardinality(ids) - first + 1)
+                INSERT INTO bulk_actions_batch (action_id, rank, lead_ids, n_leads)
+                SELECT %s::uuid, first, ids[first:first + {size} - 1], least({size}, cardinality(ids) - first + 1)
                 FROM (SELECT array_agg(lead_id) AS ids FROM ({targets}) AS target(lead_id)) AS found,
                      generate_series(1, cardinality(ids), {size}) AS first
                 RETURNING n_leads)

@@ -15,6 +15,22 @@ class Kind(models.TextChoices):
     EDIT = "edit"
 
 
+DEFAULT_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself
+
+
+class OnChanged(models.TextChoices):
+    """What to do with a lead that no longer matches the job's filter when its turn comes."""
+
+    APPLY = "apply"
+    SKIP = "skip"
+
+
+class Priority(models.IntegerChoices):
+    LOW = -1, "low"
+    NORMAL = 0, "normal"
+    HIGH = 1, "high"
+
+
 PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit"}  # of the ids of jobs in Close's API
 
 
@@ -40,8 +56,18 @@ class BulkAction(Keyed, Dated):
     results_limit = models.PositiveBigIntegerField(null=True)
     send_done_email = models.BooleanField(default=True)
     leads_per_minute = models.PositiveIntegerField(null=True, help_text="Ceiling; empty means none.")
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    run_at = models.DateTimeField(null=True, help_text="Not to be started before; empty means at once.")
+    max_leads = models.PositiveBigIntegerField(null=True, help_text="More matches than that end it before any change.")
+    canary_leads = models.PositiveIntegerField(null=True, help_text="After so many leads it pauses itself, once.")
+    canary_passed = models.BooleanField(default=False)
+    max_failure_ratio = models.FloatField(default=DEFAULT_FAILURE_RATIO)
+    on_changed = models.TextField(choices=OnChanged.choices, default=OnChanged.APPLY)
+    retry_of = plain_reference("bulk_actions.BulkAction", null=True)
+    undo_of = plain_reference("bulk_actions.BulkAction", null=True)
 
     status = models.TextField(choices=Status.choices, default=Status.CREATED)
+    status_reason = models.TextField(default="", blank=True, help_text="Why it was moved last, where that was told.")
     date_started = models.DateTimeField(null=True)
     date_finished = models.DateTimeField(null=True)
     date_paused = models.DateTimeField(null=True)
@@ -58,6 +84,7 @@ class BulkAction(Keyed, Dated):
     n_unchanged = models.BigIntegerField(null=True)
     n_skipped = models.BigIntegerField(null=True)
     n_failed = models.BigIntegerField(null=True)
+    date_ledger_purged = models.DateTimeField(null=True, help_text="From then on only the counts are known.")
 
     class Meta:
         ordering = ["-id"]
@@ -66,6 +93,16 @@ class BulkAction(Keyed, Dated):
             models.Index(fields=["status", "id"], name="bulk_action_live", condition=~Q(status__in=sorted(FINAL))),
             models.Index(
                 fields=["organization", "id"], name="bulk_action_running", condition=Q(status__in=sorted(ACTIVE))
+            ),
+            models.Index(
+                fields=["id"], name="bulk_action_unsettled", condition=Q(status="error", n_succeeded__isnull=True)
+            ),
+            models.Index(fields=["retry_of"], name="bulk_action_retries", condition=Q(retry_of__isnull=False)),
+            models.Index(fields=["undo_of"], name="bulk_action_undos", condition=Q(undo_of__isnull=False)),
+            models.Index(
+                fields=["date_finished"],
+                name="bulk_action_ledger",
+                condition=Q(date_finished__isnull=False, date_ledger_purged__isnull=True),
             ),
         ]
 
@@ -85,12 +122,16 @@ class Batch(models.Model):
     same order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and
     failed leads have a `LeadOutcome`; all others of `lead_ids` are unchanged.
     `n_succeeded + n_unchanged + n_skipped + n_failed == n_leads` once done; all four are 0 before.
+    `rank` is the place of its first lead in the job's order, from 1 on: a lead keeps its place when batches are split.
+    `given` (undo only, in the order of `lead_ids`): what each lead is to get back, `{"from": …, "to": …}`.
     """
 
     id = models.BigAutoField(primary_key=True)
     action = plain_reference("bulk_actions.BulkAction")
     lead_ids = ArrayField(models.UUIDField())
+    rank = models.BigIntegerField()
     n_leads = models.IntegerField()
+    given = ArrayField(models.JSONField(), null=True)
     isolated = models.BooleanField(
         db_default=False, help_text="Worked alone, its try committed first: it may kill workers."
     )
@@ -105,7 +146,8 @@ class Batch(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["action", "id"], name="batch_pending", condition=Q(date_done__isnull=True)),
+            models.Index(fields=["action", "rank"], name="batch_pending", condition=Q(date_done__isnull=True)),
+            models.Index(fields=["action", "rank"], name="batch_rank"),
             # Sums over a job, and its latest pace, without reading the arrays.
             models.Index(
                 fields=["action", "date_done"],
@@ -132,7 +174,10 @@ class LeadOutcome(models.Model):
     message = models.TextField()
 
     class Meta:
-        indexes = [models.Index(fields=["action", "outcome", "id"], name="lead_outcome_list")]
+        indexes = [
+            models.Index(fields=["action", "outcome", "id"], name="lead_outcome_list"),
+            models.Index(fields=["batch"], name="lead_outcome_batch"),
+        ]
 
 
 class Transition(models.Model):

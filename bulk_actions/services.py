@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -12,7 +12,15 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bulk_actions import doorbell, locks, notifications, slots
-from bulk_actions.models import Batch, BulkAction, Kind, Transition
+from bulk_actions.models import (
+    DEFAULT_FAILURE_RATIO,
+    Batch,
+    BulkAction,
+    Kind,
+    OnChanged,
+    Priority,
+    Transition,
+)
 from bulk_actions.progress import sums_of
 from bulk_actions.states import ALLOWED, FINAL, Status
 from bulk_actions.transitions import move
@@ -28,7 +36,7 @@ PAUSE_EXPIRED = "pause_expired"
 
 @dataclass(frozen=True)
 class Order:
-    """A bulk action as asked for: checked, and with everything in it resolved (see `BulkAction` for the shapes)."""
+    """A bulk action as asked for: checked, and with everything in it resolved (see `BulkAction` for the columns)."""
 
     kind: Kind
     params: dict[str, object]
@@ -39,6 +47,14 @@ class Order:
     send_done_email: bool
     leads_per_minute: int | None
     query: str | None = None
+    priority: Priority = Priority.NORMAL
+    run_at: datetime | None = None
+    max_leads: int | None = None
+    canary_leads: int | None = None
+    max_failure_ratio: float = DEFAULT_FAILURE_RATIO
+    on_changed: OnChanged = OnChanged.APPLY
+    retry_of_id: UUID | None = None
+    undo_of_id: UUID | None = None
 
 
 def create_bulk_action(*, order: Order, caller: Caller) -> BulkAction:

@@ -32,7 +32,7 @@ def move(
         if action is None:
             return False
         BulkAction.objects.filter(pk=action_id).update(
-            status=to, date_updated=Now(), **({"updated_by": by} if by else {}), **columns
+            status=to, status_reason=reason, date_updated=Now(), **({"updated_by": by} if by else {}), **columns
         )
         Transition.objects.create(
             action_id=action_id, old_status=action.status, new_status=to, by_id=by.pk if by else None, reason=reason

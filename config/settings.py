@@ -201,11 +201,11 @@ BULK_WORKERS = values.whole_number("WORKERS", default=2, lowest=1, highest=64)
 BULK_MAX_RUNNING_PER_ORGANIZATION = 3
 BULK_DOORBELL_SECONDS = 30  # a doorbell older than this is dropped; the sweeper rings anew
 BULK_CRASH_GRACE_SECONDS = 2  # an isolated batch tried longer ago, and held by nobody, has killed its worker
-BULK_MAX_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself
 BULK_FAILURES_JUDGED_AFTER = 200  # leads
 BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's gate are ended
 BULK_RESUME_DAYS = 7
 LEAD_PURGE_DAYS = 30
+BULK_LEDGER_DAYS = 90  # after a job's end; then only its counts are known
 SEARCH_STATEMENT_TIMEOUT_SECONDS = 10
 SEARCH_CURSOR_SECONDS = 300  # so long a page may be asked for after the one before
 SEARCH_WALK_LIMIT = 10_000  # objects that one walk by cursor gives at most

@@ -16,12 +16,23 @@ class Change:
     leads goes, and a RETURNING list of `lead.id AS lead_id, ... AS before` (`before`: jsonb of what the lead held, by
     `old.…`, so that a concurrent edit cannot make it stale). It touches only leads that it really changes. `also` are
     further CTEs that read `changed` (lead_id, before).
+
+    With `skip_code` the leads are locked and judged before: an SQL expression over `lead` (all null where there is no
+    such lead) and `target` (`lead_id`, and `given` of an undo) that is the code for which a lead is skipped, or null.
+    It must then also know the leads that are gone (`GONE`). `messages` says each code for a person. `update` may then
+    read `judged` (lead_id, given, code).
     """
 
     update: str
     parameters: Mapping[str, object]
     also: Mapping[str, str] = field(default_factory=dict)
     keeps_before: bool = True
+    skip_code: str | None = None
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+
+GONE = "lead.id IS NULL OR lead.deleted_at IS NOT NULL"
+GONE_MESSAGE = "The lead was deleted after the job had begun."
 
 
 class Action(Protocol):

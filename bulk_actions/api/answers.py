@@ -7,7 +7,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from bulk_actions.api.edits import show_edit
-from bulk_actions.models import BulkAction, Kind
+from bulk_actions.models import PREFIX, BulkAction, Kind, OnChanged, Priority
 from bulk_actions.progress import Progress, progress_of
 from bulk_actions.waiting import queue_positions
 from crm.api.close.conventions import close_datetime
@@ -50,7 +50,16 @@ def _show(
         "n_unchanged": progress.n_unchanged,
         "n_skipped": progress.n_skipped,
         "n_failed": progress.n_failed,
+        "reason": action.status_reason or None,
         "leads_per_minute": action.leads_per_minute,
+        "priority": Priority(action.priority).label,
+        "run_at": _moment(action.run_at),
+        "max_leads": action.max_leads,
+        "canary": {"leads": action.canary_leads} if action.canary_leads else None,
+        "max_failure_ratio": action.max_failure_ratio,
+        "on_changed": action.on_changed,
+        "retry_of": _sibling(action, action.retry_of_id),
+        "undo_of": _sibling(action, action.undo_of_id),
         "leads_per_second": progress.leads_per_second,
         "eta_seconds": progress.eta_seconds,
         "queue_position": queue_position,
@@ -63,6 +72,11 @@ def _show(
 
 def _user(key: UUID | None) -> str | None:
     return close_id("user", key) if key else None
+
+
+def _sibling(action: BulkAction, key: UUID | None) -> str | None:
+    """The id of another job of the same kind."""
+    return close_id(PREFIX[Kind(action.kind)], key) if key else None
 
 
 def _moment(moment: datetime | None) -> str | None:
@@ -90,7 +104,16 @@ class BulkActionAnswer(Answer):
     n_unchanged = serializers.IntegerField()
     n_skipped = serializers.IntegerField()
     n_failed = serializers.IntegerField()
+    reason = serializers.CharField(allow_null=True, help_text="Why it has this status, where a reason was given.")
     leads_per_minute = serializers.IntegerField(allow_null=True)
+    priority = serializers.ChoiceField(choices=Priority.labels)
+    run_at = serializers.DateTimeField(allow_null=True)
+    max_leads = serializers.IntegerField(allow_null=True)
+    canary = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+    max_failure_ratio = serializers.FloatField()
+    on_changed = serializers.ChoiceField(choices=OnChanged.values)
+    retry_of = serializers.CharField(allow_null=True)
+    undo_of = serializers.CharField(allow_null=True)
     leads_per_second = serializers.FloatField(allow_null=True)
     eta_seconds = serializers.FloatField(allow_null=True)
     queue_position = serializers.IntegerField(

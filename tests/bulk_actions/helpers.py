@@ -70,6 +70,10 @@ def check_invariant(action: BulkAction) -> None:
     pending = ledger.filter(date_done__isnull=True).aggregate(n=Sum("n_leads", default=0))["n"]
     progress = progress_of([action])[action.pk]
     assert progress.n_processed + pending == action.n_objects == total
+    next_rank = 1
+    for rank, n_leads in ledger.order_by("rank").values_list("rank", "n_leads"):
+        assert rank == next_rank, "each lead has one place in the job's order"
+        next_rank += n_leads
     done = ledger.filter(date_done__isnull=False)
     for batch in done:
         assert batch.n_succeeded + batch.n_unchanged + batch.n_skipped + batch.n_failed == batch.n_leads

@@ -53,9 +53,10 @@ def running(organization: Organization, user: User) -> BulkAction:
     now = timezone.now()
     Batch.objects.bulk_create(
         [
-            Batch(action=made, lead_ids=[], n_leads=1000, n_succeeded=1000, date_done=now),
+            Batch(action=made, rank=1, lead_ids=[], n_leads=1000, n_succeeded=1000, date_done=now),
             Batch(
                 action=made,
+                rank=1001,
                 lead_ids=[],
                 n_leads=500,
                 n_succeeded=400,
@@ -64,7 +65,7 @@ def running(organization: Organization, user: User) -> BulkAction:
                 n_failed=10,
                 date_done=now,
             ),
-            Batch(action=made, lead_ids=[], n_leads=1000),
+            Batch(action=made, rank=1501, lead_ids=[], n_leads=1000),
         ]
     )
     return made
@@ -151,7 +152,9 @@ def test_page_shows_counts_filter_and_transitions(staff_client: Client, running:
 def test_page_costs_the_same_however_many_batches(
     staff_client: Client, running: BulkAction, django_assert_max_num_queries: MaxQueries
 ) -> None:
-    Batch.objects.bulk_create([Batch(action=running, lead_ids=[], n_leads=1) for _ in range(2000)])
+    Batch.objects.bulk_create(
+        [Batch(action=running, rank=2501 + place, lead_ids=[], n_leads=1) for place in range(2000)]
+    )
     with django_assert_max_num_queries(15):
         assert staff_client.get(reverse(PAGE, args=[running.pk])).status_code == 200
 
