@@ -22,6 +22,8 @@ from crm.models.organizations import (
     Role,
     User,
 )
+from crm.models.sequences import Sequence, SequenceStep, SequenceSubscription, StepType, SubscriptionStatus
+from crm.models.templates import EmailTemplate, SmsTemplate, Undefined
 
 __all__ = [
     "PERMISSIONS_OF_ROLE",
@@ -36,6 +38,7 @@ __all__ = [
     "CustomField",
     "Dialect",
     "EmailAccount",
+    "EmailTemplate",
     "FieldObject",
     "FieldType",
     "Group",
@@ -53,10 +56,17 @@ __all__ = [
     "Pipeline",
     "Purpose",
     "Role",
+    "Sequence",
+    "SequenceStep",
+    "SequenceSubscription",
+    "SmsTemplate",
     "StatusType",
+    "StepType",
+    "SubscriptionStatus",
     "Suppression",
     "Task",
     "TaskType",
+    "Undefined",
     "User",
     "ValuePeriod",
 ]

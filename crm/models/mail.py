@@ -4,17 +4,39 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from crm.models.base import Keyed, plain_reference
+from crm.models.base import Dated, Keyed, plain_reference
 from crm.models.organizations import Organization
 
 
-class EmailAccount(Keyed):
-    """An SMTP account to send from. An account without a host sends through `EMAIL_URL`, the default relay."""
+class EmailAccount(Keyed, Dated):
+    """An SMTP account to send from. An account without a host sends through `EMAIL_URL`, the default relay.
+
+    `smtp_password` is encrypted (`crm.secrets`) and never leaves the service. Limits count what the outbox says has
+    left; null means none. `paused_until` is set while its server asks for patience.
+    """
+
+    class Security(models.TextChoices):
+        NONE = "none"
+        STARTTLS = "starttls"
+        SSL = "ssl"
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="email_accounts")
+    user = plain_reference("crm.User", null=True, blank=True)
     sender_name = models.TextField(blank=True, default="")
     sender_email = models.TextField()
-    date_created = models.DateTimeField(db_default=Now(), editable=False)
+    identities = models.JSONField(default=list, blank=True, help_text='Further senders: [{"email", "name"}].')
+    smtp_host = models.TextField(blank=True, default="")
+    smtp_port = models.PositiveIntegerField(null=True, blank=True)
+    smtp_security = models.TextField(choices=Security.choices, default=Security.STARTTLS)
+    smtp_username = models.TextField(blank=True, default="")
+    smtp_password = models.TextField(blank=True, default="", editable=False)
+    daily_limit = models.PositiveIntegerField(null=True, blank=True)
+    hourly_limit = models.PositiveIntegerField(null=True, blank=True)
+    minimum_gap_seconds = models.FloatField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True)
+    send_status = models.TextField(default="ok", choices=[("ok", "ok"), ("error", "error")])
+    send_error = models.TextField(blank=True, default="")
+    inbound_token = models.TextField(blank=True, default="", editable=False, help_text="Of its inbound address.")
 
     def __str__(self) -> str:
         return self.sender_email
@@ -46,6 +68,9 @@ class OutboxMail(Keyed):
     account = plain_reference("crm.EmailAccount", null=True)
     purpose = models.TextField(choices=Purpose.choices)
     source_id = models.UUIDField(null=True, help_text="What asked for the mail, such as a bulk action.")
+    activity = plain_reference("crm.Activity", null=True)
+    lead = plain_reference("crm.Lead", null=True)
+    contact = plain_reference("crm.Contact", null=True)
     step = models.TextField(default="", blank=True, help_text="Tells apart several mails of one source to one address.")
     address = models.TextField(help_text="The envelope recipient, normalised.")
     sender = models.TextField(help_text="The From header.")
@@ -71,6 +96,10 @@ class OutboxMail(Keyed):
         indexes = [
             models.Index(fields=["not_before", "id"], name="outbox_due", condition=Q(state="reserved")),
             models.Index(fields=["claimed_at"], name="outbox_sending", condition=Q(state="sending")),
+            models.Index(fields=["account", "date_sent"], name="outbox_account", condition=Q(date_sent__isnull=False)),
+            models.Index(fields=["source_id", "state"], name="outbox_source", condition=~Q(purpose="notice")),
+            models.Index(fields=["activity"], name="outbox_activity", condition=Q(activity__isnull=False)),
+            models.Index(fields=["lead"], name="outbox_lead", condition=Q(lead__isnull=False)),
         ]
 
 
@@ -86,6 +115,7 @@ class Suppression(Keyed):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     address = models.TextField(help_text="Normalised: lower case, trimmed.")
     reason = models.TextField(choices=Reason.choices)
+    detail = models.TextField(blank=True, default="", help_text="What the server or the person said.")
     date_created = models.DateTimeField(db_default=Now())
 
     class Meta:

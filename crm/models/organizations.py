@@ -14,6 +14,8 @@ class Organization(Keyed, Dated):
 
     name = models.TextField()
     currency = models.CharField(max_length=3, default="USD")
+    require_unsubscribe_link = models.BooleanField(default=False, help_text="Every bulk and sequence mail shows one.")
+    postal_address = models.TextField(blank=True, default="", help_text="Shown beside the unsubscribe link.")
 
     def __str__(self) -> str:
         return self.name
