@@ -170,8 +170,10 @@ CELERY_TASK_ROUTES = {
     "bulk_actions.tasks.sweep": {"queue": "control"},
     "crm.tasks.deliver_mail": {"queue": "mail"},
     "crm.tasks.sweep_mail": {"queue": "control"},
+    "crm.tasks.tick_sequences": {"queue": "control"},
 }
 SWEEP_SECONDS = 2
+SEQUENCE_TICK_SECONDS = 5  # a step is due on the minute or so; an idle tick is one look into an index
 # The sender's clock dates a message and the worker's own drops it: this must be more than two hosts' clocks differ by.
 # After an outage at most 30 sweeps of each kind wait. They are run, not skipped: one takes 10 ms when there is little
 # to do, and 0.3 s with 60 running jobs, 5,000 waiting ones and 500 leads to purge.
@@ -180,6 +182,7 @@ _sweep = {"schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_EXPIRY_SECONDS
 CELERY_BEAT_SCHEDULE = {
     "sweep-bulk-actions": {"task": "bulk_actions.tasks.sweep", **_sweep},
     "sweep-mail": {"task": "crm.tasks.sweep_mail", **_sweep},
+    "tick-sequences": {"task": "crm.tasks.tick_sequences", **_sweep, "schedule": SEQUENCE_TICK_SECONDS},
 }
 
 # --- mail -------------------------------------------------------------------------------------------------------------
@@ -187,6 +190,11 @@ CELERY_BEAT_SCHEDULE = {
 EMAIL_URL = values.smtp_address(env.str("EMAIL_URL", default=""))
 MAIL_CHUNK = 10  # mails in hand at once: what a killed delivery worker leaves `unknown` at most
 MAIL_CHUNK_SECONDS = 0.2
+# Else an account's host must be a public address: members could reach into our own network with it
+ALLOW_PRIVATE_SMTP_HOSTS = env.bool("ALLOW_PRIVATE_SMTP_HOSTS", default=False)
+# Bounces, replies to `List-Unsubscribe` mails and the like go to addresses at this domain; empty: to the senders
+INBOUND_MAIL_DOMAIN = values.mail_domain(env.str("INBOUND_MAIL_DOMAIN", default=""))
+INBOUND_MAIL_MAX_BYTES = 25 * 1024 * 1024  # what mailbox providers let through, attachments included
 NOTICE_SENDER = env.str("NOTICE_SENDER", default="Drover <drover@localhost.localdomain>")
 
 # --- bulk actions -----------------------------------------------------------------------------------------------------

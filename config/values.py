@@ -5,6 +5,7 @@ No sentence repeats a whole address: there may be a password in it.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -62,6 +63,13 @@ def smtp_address(url: str) -> str:
             "EMAIL_URL must be an address such as smtp://host:25, smtp+tls://user:password@host:587 or smtp+ssl://host:465."
         )
     return url
+
+
+def mail_domain(name: str) -> str:
+    """The domain as it is, in lower case, or empty. A host name of ASCII letters: others in A-labels."""
+    if name and not re.fullmatch(r"(?=.{1,190}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}", name, re.I):
+        raise ImproperlyConfigured(f"INBOUND_MAIL_DOMAIN must be a domain such as in.drover.example, not {name!r}.")
+    return name.lower()
 
 
 def public_address(url: str) -> str:

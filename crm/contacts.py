@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from crm.custom_changes import CustomChange, changed_custom, hold_fields
 from crm.errors import FieldErrors, NotFound
-from crm.models import Contact, ContactEmail, ContactPhone, ContactUrl, Lead, Organization, User
+from crm.models import Contact, ContactEmail, ContactPhone, ContactUrl, Lead, Organization, SequenceSubscription, User
 from crm.models.contacts import ContactDetail
 
 
@@ -45,6 +45,11 @@ def contacts_of(organization_id: UUID) -> QuerySet[Contact]:
     """The organization's contacts; those of a deleted lead are not to be seen."""
     live = Q(lead__isnull=True) | Q(lead__deleted_at__isnull=True)
     return Contact.objects.filter(live, organization_id=organization_id)
+
+
+def contact_name(contact: Contact) -> str | None:
+    """What a person is called: the name as typed, else the two parts of it."""
+    return contact.name or " ".join(part for part in (contact.first_name, contact.last_name) if part) or contact.name
 
 
 @transaction.atomic
@@ -96,6 +101,7 @@ def update_contact(
         if lead is None:
             raise FieldErrors({"lead": "Object does not exist."})
         contact.lead, contact.position = lead, _next_position(lead_id)
+        SequenceSubscription.objects.filter(contact=contact).update(lead=lead, date_updated=Now())
     contact.updated_by = by
     contact.date_updated = Now()
     contact.save()

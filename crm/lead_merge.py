@@ -20,12 +20,13 @@ from crm.models import (
     Opportunity,
     OpportunityStatusChange,
     Organization,
+    SequenceSubscription,
     Task,
     User,
 )
 
 _TEXTS = ("name", "description", "url")
-_DATED: tuple[type[Model], ...] = (Contact, Opportunity, Activity, Task)
+_DATED: tuple[type[Model], ...] = (Contact, Opportunity, Activity, Task, SequenceSubscription)
 _ORDERED: tuple[type[Model], ...] = (Contact, Address)
 
 # An address that the destination has too stays behind.

@@ -29,6 +29,7 @@ to_do AS (DELETE FROM crm_task WHERE lead_id IN (SELECT id FROM doomed)),
 to_do_elsewhere AS (
     UPDATE crm_task SET contact_id = NULL
     WHERE contact_id IN (SELECT id FROM people) AND lead_id NOT IN (SELECT id FROM doomed)),
+subscriptions AS (DELETE FROM crm_sequencesubscription WHERE contact_id IN (SELECT id FROM people)),
 contacts AS (DELETE FROM crm_contact WHERE id IN (SELECT id FROM people))
 DELETE FROM crm_lead WHERE id IN (SELECT id FROM doomed)
 """

@@ -1,10 +1,12 @@
-"""Celery's way into the mail: doorbells and a sweep. What they do stands in `crm.mail.delivery`."""
+"""Celery's way into mail and sequences. What they do stands in `crm.mail.delivery` and `crm.sequences.engine`."""
 
 from celery import shared_task
 
 from crm.mail import delivery, doorbell
+from crm.sequences import engine
 
 SLICE_SECONDS = 4
+SUBSCRIPTIONS_PER_TICK = 2_500  # 3 s or so: the sweeps of the same worker get their turn
 
 
 @shared_task(name="crm.tasks.deliver_mail")
@@ -21,3 +23,9 @@ def sweep_mail() -> None:
     delivery.sweep_lost()
     if delivery.is_due():
         doorbell.ring()
+
+
+@shared_task(name="crm.tasks.tick_sequences")
+def tick_sequences() -> None:
+    """Move on the subscriptions that are due. Safe to run twice at once."""
+    engine.tick(SUBSCRIPTIONS_PER_TICK)

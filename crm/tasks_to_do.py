@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from crm.errors import NotFound
 from crm.lead_parts import check_members, check_people, hold_lead
 from crm.models import Organization, Task, User
+from crm.sequences.to_do import release_waiting
 
 
 def tasks_of(organization_id: UUID) -> QuerySet[Task]:
@@ -62,6 +63,8 @@ def update_task(*, task_id: UUID, organization: Organization, by: User, columns:
     task.updated_by = by
     task.date_updated = Now()
     task.save(update_fields=[*columns, "updated_by", "date_updated"])
+    if columns.get("is_complete"):
+        release_waiting(Task.objects.filter(pk=task.pk))
     task.refresh_from_db()
     return task
 
@@ -73,13 +76,17 @@ def update_tasks(*, tasks: QuerySet[Task], organization: Organization, by: User,
     Raises `FieldErrors` for a user who is no member.
     """
     check_members(organization.pk, {"assigned_to": columns.get("assigned_to_id")})
+    if columns.get("is_complete"):
+        release_waiting(tasks)  # before: afterwards the filter may not find them any more
     return tasks.order_by().update(**columns, updated_by=by, date_updated=Now())
 
 
 @transaction.atomic
 def delete_task(*, task_id: UUID, organization: Organization) -> None:
     """Delete the task for good. Raises `NotFound`."""
-    _hold(task_id, organization).delete()
+    task = _hold(task_id, organization)
+    release_waiting(Task.objects.filter(pk=task.pk))
+    task.delete()
 
 
 def _hold(task_id: UUID, organization: Organization) -> Task:

@@ -34,7 +34,7 @@ def is_unsubscribed() -> Expression:
         Suppression.objects.filter(
             organization_id=OuterRef("organization_id"),
             address=Lower(Trim(OuterRef("email"))),
-            reason=Suppression.Reason.UNSUBSCRIBED,
+            reason__in=Suppression.UNWANTED,
         )
     )
 

@@ -7,6 +7,8 @@ from crm.models import (
     Activity,
     Contact,
     CustomField,
+    EmailAccount,
+    EmailTemplate,
     Lead,
     LeadStatus,
     Membership,
@@ -15,6 +17,7 @@ from crm.models import (
     Organization,
     Pipeline,
     Role,
+    Sequence,
     Task,
     User,
 )
@@ -128,3 +131,33 @@ class TaskFactory(DjangoModelFactory[Task]):
     lead = factory.SubFactory(LeadFactory)
     organization = factory.SelfAttribute("lead.organization")
     text = "Call back"
+
+
+class EmailAccountFactory(DjangoModelFactory[EmailAccount]):
+    class Meta:
+        model = EmailAccount
+
+    organization = factory.SubFactory(OrganizationFactory)
+    sender_name = "Jo Field"
+    sender_email = "jo@oakvale.example"
+
+
+class EmailTemplateFactory(DjangoModelFactory[EmailTemplate]):
+    class Meta:
+        model = EmailTemplate
+
+    organization = factory.SubFactory(OrganizationFactory)
+    name = factory.Sequence(lambda n: f"Template {n}")
+    subject = "Hello {{ contact.first_name }}"
+    body = "<p>Hello {{ contact.name }}</p>"
+    text = "Hello {{ contact.name }}"
+    is_shared = True
+
+
+class SequenceFactory(DjangoModelFactory[Sequence]):
+    class Meta:
+        model = Sequence
+
+    organization = factory.SubFactory(OrganizationFactory)
+    name = "Warm hello"
+    timezone = "Europe/Riga"

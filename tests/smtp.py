@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass
@@ -21,9 +21,13 @@ class Post:
     letters: list[tuple[str, bytes]] = field(default_factory=list)  # (envelope recipient, content), as accepted
     refuse_recipient: dict[str, str] = field(default_factory=dict)
     refuse_content: dict[str, str] = field(default_factory=dict)
+    refuse_sender: dict[str, str] = field(default_factory=dict)
     hang_up_at_mail: bool = False
+    close_after: int = 0  # letters; then the server answers 421 to the next sender. 0: never
     hang_up_at_recipient: set[str] = field(default_factory=set)
+    hang_up_before_data: set[str] = field(default_factory=set)  # at the word DATA: nothing was handed over
     hang_up_after_data: set[str] = field(default_factory=set)  # the letter is kept, the answer never leaves
+    login: tuple[str, str] | None = None  # the only user and password that may send
     seconds_per_letter: float = 0.0
     sessions: int = 0
 
@@ -48,6 +52,10 @@ class Post:
     ) -> str:
         if self.hang_up_at_mail:
             server.transport.abort()
+        if self.close_after and len(self.letters) >= self.close_after:
+            return "421 4.7.0 Too many messages, slow down"
+        if address in self.refuse_sender:
+            return self.refuse_sender[address]
         envelope.mail_from = address
         return "250 OK"
 
@@ -61,6 +69,12 @@ class Post:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
+    def check_login(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: object
+    ) -> AuthResult:
+        said = (login.login.decode(), login.password.decode()) if isinstance(login, LoginPassword) else None
+        return AuthResult(success=said == self.login, handled=False)
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         await asyncio.sleep(self.seconds_per_letter)
         (recipient,) = envelope.rcpt_tos
@@ -72,10 +86,31 @@ class Post:
         return "250 OK"
 
 
+class _Server(SMTP):
+    async def smtp_DATA(self, arg: str) -> None:
+        if not self.event_handler.hang_up_before_data.isdisjoint(self.envelope.rcpt_tos):
+            self.transport.abort()
+        else:
+            await super().smtp_DATA(arg)
+
+
+class _Controller(Controller):
+    def factory(self) -> SMTP:
+        server = _Server(self.handler, **self.SMTP_kwargs)
+        server._auth_required = self.handler.login is not None  # as an argument it warns that there is no TLS
+        return server
+
+
 @contextmanager
 def serving(post: Post, port: int = 0) -> Iterator[int]:
     """Serve `post` on 127.0.0.1 while the block runs. Gives the port."""
-    controller = Controller(post, hostname="127.0.0.1", port=port or free_port())
+    controller = _Controller(
+        post,
+        hostname="127.0.0.1",
+        port=port or free_port(),
+        authenticator=post.check_login if post.login else None,
+        auth_require_tls=False,
+    )
     controller.start()
     try:
         yield controller.port

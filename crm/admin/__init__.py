@@ -1,9 +1,31 @@
 """The admin pages of the records: to look things up, and to look after people, keys and senders.
 
-Records that have rules of their own (leads, contacts, opportunities, statuses, custom fields) are read-only here: the
-services behind the API keep those rules, a form would go round them.
+Records that have rules of their own (leads, contacts, opportunities, statuses, custom fields, templates) are read-only
+here: the services behind the API keep those rules, a form would go round them.
 """
 
-from crm.admin import activities, contacts, custom_fields, leads, mail, opportunities, organizations, users
+from crm.admin import (
+    activities,
+    contacts,
+    custom_fields,
+    leads,
+    mail,
+    opportunities,
+    organizations,
+    sequences,
+    templates,
+    users,
+)
 
-__all__ = ["activities", "contacts", "custom_fields", "leads", "mail", "opportunities", "organizations", "users"]
+__all__ = [
+    "activities",
+    "contacts",
+    "custom_fields",
+    "leads",
+    "mail",
+    "opportunities",
+    "organizations",
+    "sequences",
+    "templates",
+    "users",
+]

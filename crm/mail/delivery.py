@@ -1,28 +1,26 @@
 """Delivery: reserved mail leaves in small chunks, each mail at most once (docs/architecture.md, "Mail leaves once").
 
-Transaction 1 marks due mails `sending` and commits. Transaction 2 locks them, asks the gates and the suppression list,
-sends, and writes what became of each. A worker that dies in between leaves `sending` rows that nobody has locked; the
-sweep makes them `unknown`, and only a person may send those again.
+A chunk is of one account. Transaction 1 marks due mails `sending` and commits. Transaction 2 locks them, asks the gates
+and the suppression list, sends, and writes what became of each. A worker that dies in between leaves `sending` rows
+that nobody has locked; the sweep makes them `unknown`, and only a person may send those again.
 """
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from crm.errors import Invalid
-from crm.mail import message, transport
-from crm.models import MailState, OutboxMail, Purpose, Suppression
+from crm.mail import accounts, answers, limits, message, outcomes, transport
+from crm.mail.outcomes import Outcome
+from crm.models import EmailAccount, MailState, OutboxMail, Purpose, Suppression
 
-FIRST_RETRY_SECONDS = 60  # doubled each time
-MAX_ATTEMPTS = 13  # the last one 68 hours after the first
 RELAY_RETRY_SECONDS = 5
+LOOK_AGAIN_SECONDS = 0.5  # for other accounts whose mail has become due
 LOST_AFTER_SECONDS = 5  # between the two transactions of a live worker lie milliseconds
 
 Gate = Callable[[set[UUID]], set[UUID]]
@@ -41,62 +39,94 @@ def register_gate(gate: Gate) -> None:
         _gates.append(gate)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a mail in one chunk. `wait_seconds`: how much later one that is reserved again may be taken."""
-
-    state: MailState
-    code: str | None = None
-    text: str | None = None
-    wait_seconds: float | None = None
-    tried: bool = True
-
-
 _BACK = Outcome(MailState.RESERVED, tried=False)
 _BACK_LATER = Outcome(MailState.RESERVED, wait_seconds=RELAY_RETRY_SECONDS, tried=False)
+_ORPHANED = Outcome(MailState.WITHHELD, "account_gone", "The account of this mail was deleted.", tried=False)
+
+# One step into the index `outbox_due` for each account that has reserved mail, however much it has.
+_DUE_ACCOUNTS = """
+WITH RECURSIVE lane AS (
+    (SELECT account_id, not_before FROM crm_outboxmail WHERE state = 'reserved' AND account_id IS NOT NULL
+     ORDER BY account_id, not_before LIMIT 1)
+    UNION ALL
+    SELECT further.* FROM lane CROSS JOIN LATERAL (
+        SELECT account_id, not_before FROM crm_outboxmail WHERE state = 'reserved' AND account_id > lane.account_id
+        ORDER BY account_id, not_before LIMIT 1) AS further
+), due AS (
+    SELECT * FROM lane
+    UNION ALL
+    (SELECT NULL, not_before FROM crm_outboxmail WHERE state = 'reserved' AND account_id IS NULL
+     ORDER BY not_before LIMIT 1)
+)
+SELECT due.account_id FROM due LEFT JOIN crm_emailaccount AS account ON account.id = due.account_id
+WHERE due.not_before <= statement_timestamp()
+  AND coalesce(greatest(account.paused_until, account.waits_until), '-infinity') <= statement_timestamp()
+ORDER BY due.not_before
+"""
 
 
 def deliver_slice(seconds: float) -> bool:
-    """Deliver for about `seconds`. True when the time was over first, so that more may be due."""
+    """Deliver for about `seconds`, a chunk of each account in turn. True when the time was over first, so that more
+    may be due."""
     until = monotonic() + seconds
     closed: set[UUID] = set()
-    if not is_due():
-        return False  # and the mail server need not be asked for
-    while deliver_chunk(closed):
-        if monotonic() >= until:
-            return True
+    passed: set[UUID | None] = set()
+    while turn := [account_id for account_id in due_accounts() if account_id not in passed]:
+        look_again = monotonic() + LOOK_AGAIN_SECONDS
+        while turn and monotonic() < look_again:
+            for account_id in list(turn):
+                if not deliver_chunk(account_id, closed):
+                    turn.remove(account_id)
+                    passed.add(account_id)
+                if monotonic() >= until:
+                    return True
     return False
 
 
-def deliver_chunk(closed: set[UUID] | None = None) -> int:
-    """Take at most MAIL_CHUNK due mails in hand, send for about MAIL_CHUNK_SECONDS, and say how many were in hand.
+def deliver_chunk(account_id: UUID | None = None, closed: set[UUID] | None = None) -> int:
+    """Take at most MAIL_CHUNK due mails of the account in hand, send for about MAIL_CHUNK_SECONDS, and say how many
+    were in hand. Without `account_id`: of the mails that have no account.
 
-    0 when nothing is due or the relay takes no mail now; then all stay reserved. Mail of the sources in `closed` is
+    0 when nothing is due or the account sends nothing now; then all stay reserved. Mail of the sources in `closed` is
     passed over, and a source that a gate holds back is added to it.
     """
     closed = set() if closed is None else closed
+    account = EmailAccount.objects.filter(pk=account_id).first() if account_id else None
+    if account_id and account is None:
+        return _withhold_orphans(account_id)
     try:
         # Before any mail is taken in hand: a server that is away, or slow to greet, costs no mail its certainty.
-        line = transport.connection_to(transport.default_relay())
+        line = transport.connection_to(accounts.relay_of(account))
     except transport.RelayAway as problem:
-        log.warning("mail.relay_away", problem=str(problem))
+        _note_relay_away(account, problem)
         return 0
     claim = secrets.randbits(63)
-    taken = _take_in_hand(claim, closed)
+    taken = _take_in_hand(claim, account, closed)
     if not taken:
         return 0
     with transaction.atomic(durable=True):
         # Those that a sweep has called lost meanwhile are no longer ours.
-        mails = OutboxMail.objects.select_for_update().filter(id__in=taken, state=MailState.SENDING, claim=claim)
-        outcomes = _send_all(list(mails.order_by("not_before", "id")), line, closed)
-        _record(outcomes)
-    relay_is_useless = any(outcome is _BACK_LATER for outcome in outcomes.values())
-    return 0 if relay_is_useless else len(taken)
+        mine = OutboxMail.objects.select_for_update(of=("self",)).select_related("organization")
+        mails = list(mine.filter(id__in=taken, state=MailState.SENDING, claim=claim).order_by("not_before", "id"))
+        chunk = _Chunk(mails, account, line, closed)
+        chunk.send()
+        outcomes.record(chunk.outcomes)
+        chunk.note_account()
+    outcomes.suppress_refused(mails, chunk.outcomes)
+    return 0 if chunk.sends_no_more else len(taken)
+
+
+def due_accounts() -> list[UUID | None]:
+    """The accounts that have mail whose time has come and may send now, as far as is known without counting; None
+    stands for mail without an account. That which has waited longest comes first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE_ACCOUNTS)
+        return [account_id for (account_id,) in cursor.fetchall()]
 
 
 def is_due() -> bool:
-    """Whether mail waits whose time has come. It may be held back by a gate all the same."""
-    return OutboxMail.objects.filter(state=MailState.RESERVED, not_before__lte=Now()).exists()
+    """Whether mail waits that an account may send now. It may be held back by a gate all the same."""
+    return bool(due_accounts())
 
 
 def sweep_lost() -> int:
@@ -104,64 +134,173 @@ def sweep_lost() -> int:
     with connection.cursor() as cursor:
         # A live worker's rows are locked, whatever their age; those of a dead one are not.
         cursor.execute(
-            """
-            UPDATE crm_outboxmail
-            SET state = 'unknown', error_code = 'worker_lost', attempts = attempts + 1,
-                error_message = 'The delivery worker was lost while it had this mail in hand.'
-            WHERE id = ANY(ARRAY(
-                SELECT id FROM crm_outboxmail
-                WHERE state = 'sending' AND claimed_at < statement_timestamp() - %s * interval '1 second'
-                ORDER BY claimed_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
+            f"""
+            WITH mails AS (
+                UPDATE crm_outboxmail
+                SET state = 'unknown', error_code = 'worker_lost', attempts = attempts + 1, date_sent = claimed_at,
+                    error_message = 'The delivery worker was lost while it had this mail in hand.'
+                WHERE id = ANY(ARRAY(
+                    SELECT id FROM crm_outboxmail
+                    WHERE state = 'sending' AND claimed_at < statement_timestamp() - %s * interval '1 second'
+                    ORDER BY claimed_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
+                RETURNING activity_id, state, date_sent, error_code, error_message, true AS tried),
+            shown AS ({outcomes.SHOW_ON_ACTIVITIES})
+            SELECT count(*) FROM mails
             """,
             [LOST_AFTER_SECONDS],
         )
-        return cursor.rowcount
+        return cursor.fetchone()[0]
 
 
-def _take_in_hand(claim: int, closed: set[UUID]) -> list[UUID]:
+def _note_relay_away(account: EmailAccount | None, problem: transport.RelayAway) -> None:
+    account_id = account and str(account.pk)
+    log.warning("mail.relay_away", account_id=account_id, problem=str(problem))
+    if account and account.smtp_host:  # the relay of EMAIL_URL is the operator's: its trouble is no account's
+        accounts.note_failure(account, str(problem))
+        accounts.pause(account, anew=False)
+
+
+def _withhold_orphans(account_id: UUID) -> int:
+    with transaction.atomic(durable=True):
+        mails = OutboxMail.objects.select_for_update(skip_locked=True).filter(
+            account_id=account_id, state=MailState.RESERVED
+        )
+        found = list(mails.values_list("pk", flat=True)[:1000])
+        outcomes.record(dict.fromkeys(found, _ORPHANED))
+    return len(found)
+
+
+def _take_in_hand(claim: int, account: EmailAccount | None, closed: set[UUID]) -> list[UUID]:
     # Committed before the first byte goes out, so that whatever happens later nobody takes these mails for unsent.
     with transaction.atomic(durable=True), connection.cursor() as cursor:
+        room = settings.MAIL_CHUNK
+        if account and limits.is_limited(account):
+            limits.lock(account)
+            allowed = limits.allowance(account)
+            if allowed.mails == 0:
+                EmailAccount.objects.filter(pk=account.pk).update(waits_until=allowed.until)
+                return []
+            room = room if allowed.mails is None else min(room, allowed.mails)
         cursor.execute(
             """
             UPDATE crm_outboxmail SET state = 'sending', claim = %s, claimed_at = statement_timestamp()
             WHERE id = ANY(ARRAY(
                 SELECT id FROM crm_outboxmail
                 WHERE state = 'reserved' AND not_before <= statement_timestamp()
+                  AND (account_id = %s OR (%s AND account_id IS NULL))
                   AND (source_id IS NULL OR purpose = 'notice' OR source_id <> ALL(%s::uuid[]))
                 ORDER BY not_before, id LIMIT %s FOR UPDATE SKIP LOCKED))
             RETURNING id
             """,
-            [claim, list(closed), settings.MAIL_CHUNK],
+            [claim, account and account.pk, account is None, list(closed), room],
         )
         return [key for (key,) in cursor.fetchall()]
 
 
-def _send_all(mails: Sequence[OutboxMail], line: transport.Connection, closed: set[UUID]) -> dict[UUID, Outcome]:
-    """Send what may leave until the chunk's time is over. An outcome for every mail."""
-    outcomes = dict.fromkeys((mail.id for mail in mails), _BACK)
-    held = _held_sources(mails)
-    closed |= held
-    suppressed = _suppressed(mails)
-    until = monotonic() + settings.MAIL_CHUNK_SECONDS
-    for mail in mails:
-        # Also before the first: a worker that was frozen after it passed the gate sends nothing more.
-        if line.broken or monotonic() >= until:
-            break
-        if mail.purpose != Purpose.NOTICE and mail.source_id in held:
-            continue
-        reason = suppressed.get((mail.organization_id, mail.address))
-        if reason and mail.purpose != Purpose.NOTICE:
-            outcomes[mail.id] = Outcome(MailState.WITHHELD, "suppressed", reason, tried=False)
-            continue
+class _Chunk:
+    """Mails of one account in hand, in the sending transaction. `send` leaves an outcome for each."""
+
+    def __init__(
+        self,
+        mails: Sequence[OutboxMail],
+        account: EmailAccount | None,
+        line: transport.Connection,
+        closed: set[UUID],
+    ) -> None:
+        self.outcomes: dict[UUID, Outcome] = dict.fromkeys((mail.pk for mail in mails), _BACK)
+        self._mails = mails
+        self._account = account
+        self._line = line
+        self._closed = closed
+        self._relay_is_useless = False
+        self._patience_asked = False
+        self._sender_problem = ""
+
+    def send(self) -> None:
+        """Send what may leave until the chunk's time is over."""
+        held = _held_sources(self._mails)
+        self._closed |= held
+        suppressed = _suppressed(self._mails)
+        until = monotonic() + settings.MAIL_CHUNK_SECONDS
+        for mail in self._mails:
+            # Also before the first: a worker that was frozen after it passed the gate sends nothing more.
+            if self._line.broken or self._patience_asked or monotonic() >= until:
+                break
+            if mail.purpose != Purpose.NOTICE and mail.source_id in held:
+                continue
+            reason = suppressed.get((mail.organization_id, mail.address))
+            if reason and mail.purpose != Purpose.NOTICE:
+                self.outcomes[mail.pk] = Outcome(MailState.WITHHELD, "suppressed", reason, tried=False)
+                continue
+            try:
+                self.outcomes[mail.pk] = self._send(mail)
+            except transport.RelayAway as problem:
+                self._note_away(problem)
+                break
+
+    @property
+    def sends_no_more(self) -> bool:
+        """Whether another chunk of this account would be of no use now."""
+        return self._relay_is_useless or self._patience_asked
+
+    def note_account(self) -> None:
+        """Slow the account down where its server asked for patience, and forget old trouble where a mail has left."""
+        if self._account is None:
+            return
+        sent = any(outcome.state == MailState.SENT for outcome in self.outcomes.values())
+        if sent and not self._sender_problem:
+            accounts.note_success(self._account)
+        if self._sender_problem:
+            accounts.note_failure(self._account, self._sender_problem)
+        if self._patience_asked:
+            accounts.pause(self._account, anew=sent)
+
+    def _note_away(self, problem: transport.RelayAway) -> None:
+        log.warning("mail.relay_away", problem=str(problem), messages_taken=self._line.messages_taken)
+        if isinstance(problem, transport.LoginRefused):
+            self._sender_problem = str(problem)
+        self._patience_asked |= isinstance(problem, transport.PatienceAsked | transport.LoginRefused)
+        # Many servers hang up after some number of messages; one that takes none at all is not asked at once again.
+        if not self._line.messages_taken:
+            self._relay_is_useless = True
+            self.outcomes = {
+                key: _BACK_LATER if outcome is _BACK else outcome for key, outcome in self.outcomes.items()
+            }
+
+    def _send(self, mail: OutboxMail) -> Outcome:
+        """Try one mail. Raises `RelayAway` when the trouble has nothing to do with this mail."""
         try:
-            outcomes[mail.id] = _send(mail, line)
-        except transport.RelayAway as problem:
-            # Many servers hang up after some number of messages; one that takes none at all is not asked at once again.
-            log.warning("mail.relay_away", problem=str(problem), messages_taken=line.messages_taken)
-            if not line.messages_taken:
-                outcomes = {key: _BACK_LATER if outcome is _BACK else outcome for key, outcome in outcomes.items()}
-            break
-    return outcomes
+            content, sender = message.as_octets(mail), message.envelope_sender(mail)
+        except Invalid as problem:
+            return Outcome(MailState.ERROR, "invalid_message", problem.errors[0], tried=False)
+        except Exception:
+            # The e-mail package has surprised before; one mail that it cannot build must not stop those behind it.
+            log.exception("mail.not_built", mail_id=str(mail.pk))
+            return Outcome(MailState.ERROR, "invalid_message", "The message could not be built.", tried=False)
+        try:
+            self._line.send(content, sender=sender, recipient=mail.address)
+        except transport.Answered as answer:
+            return self._judge(mail, answer)
+        except transport.Doubtful as problem:
+            return Outcome(MailState.UNKNOWN, "no_answer", f"The mail server did not answer: {problem}")
+        return Outcome(MailState.SENT)
+
+    def _judge(self, mail: OutboxMail, answer: transport.Answered) -> Outcome:
+        code = f"smtp_{answer.code}"
+        self._patience_asked |= self._account is not None and answers.asks_for_patience(answer)
+        if isinstance(answer, transport.SenderRefused):
+            self._sender_problem = f"{mail.sender} is refused as a sender: {answer.code} {answer.text}"
+        if not isinstance(answer, transport.Refused):
+            wait_seconds = answers.retry_seconds(mail.attempts)
+            if wait_seconds is not None:
+                return Outcome(MailState.RESERVED, code, answer.text, wait_seconds)
+        return Outcome(
+            MailState.ERROR,
+            code,
+            answer.text,
+            address_is_dead=answers.means_dead_address(answer),
+            may_pass=answers.may_pass(answer),
+        )
 
 
 def _held_sources(mails: Sequence[OutboxMail]) -> set[UUID]:
@@ -178,57 +317,3 @@ def _suppressed(mails: Sequence[OutboxMail]) -> dict[tuple[UUID, str], str]:
         organization__in={mail.organization_id for mail in mails}, address__in={mail.address for mail in mails}
     )
     return {(row.organization_id, row.address): row.reason for row in found}
-
-
-def _send(mail: OutboxMail, line: transport.Connection) -> Outcome:
-    """Try one mail. Raises `RelayAway` when the trouble has nothing to do with this mail."""
-    try:
-        content = message.build(mail)
-        sender = message.envelope_sender(mail)
-    except Invalid as problem:
-        return Outcome(MailState.ERROR, "invalid_message", problem.errors[0], tried=False)
-    except Exception:
-        # The e-mail package has surprised before; one mail that it cannot build must not stop those behind it.
-        log.exception("mail.not_built", mail_id=str(mail.id))
-        return Outcome(MailState.ERROR, "invalid_message", "The message could not be built.", tried=False)
-    try:
-        line.send(content, sender=sender, recipient=mail.address)
-    except transport.Refused as answer:
-        return Outcome(MailState.ERROR, f"smtp_{answer.code}", answer.text)
-    except transport.Deferred as answer:
-        if mail.attempts + 1 >= MAX_ATTEMPTS:
-            return Outcome(MailState.ERROR, f"smtp_{answer.code}", answer.text)
-        wait_seconds = FIRST_RETRY_SECONDS * 2**mail.attempts
-        return Outcome(MailState.RESERVED, f"smtp_{answer.code}", answer.text, wait_seconds)
-    except transport.Doubtful as problem:
-        return Outcome(MailState.UNKNOWN, "no_answer", f"The mail server did not answer: {problem}")
-    return Outcome(MailState.SENT)
-
-
-def _record(outcomes: dict[UUID, Outcome]) -> None:
-    """Write all outcomes of a chunk in one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE crm_outboxmail AS mail
-            SET state = done.state,
-                error_code = coalesce(done.code, CASE WHEN done.state = 'reserved' THEN mail.error_code END),
-                error_message = coalesce(done.text, CASE WHEN done.state = 'reserved' THEN mail.error_message END),
-                attempts = mail.attempts + done.tried::int,
-                not_before = coalesce(clock_timestamp() + done.wait * interval '1 second', mail.not_before),
-                date_sent = CASE WHEN done.state = 'sent' THEN clock_timestamp() END,
-                claim = NULL,
-                claimed_at = NULL
-            FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::bool[])
-                AS done (id, state, code, text, wait, tried)
-            WHERE mail.id = done.id
-            """,
-            [
-                list(outcomes),
-                [str(outcome.state) for outcome in outcomes.values()],
-                [outcome.code for outcome in outcomes.values()],
-                [outcome.text for outcome in outcomes.values()],
-                [outcome.wait_seconds for outcome in outcomes.values()],
-                [outcome.tried for outcome in outcomes.values()],
-            ],
-        )

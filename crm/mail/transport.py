@@ -1,27 +1,42 @@
-"""The way to the mail server: one kept SMTP connection per worker, and what can become of one message on it."""
+"""The way to the mail servers: one kept SMTP connection per worker and relay, and what can become of one message."""
 
+import base64
 import re
 import smtplib
+import socket
 import ssl
 import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from email.message import EmailMessage
 from time import monotonic
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+from crm.mail.hosts import HostRefused, address_of
+
+PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 _IDLE_SECONDS = 2  # a connection unused for longer is tried with NOOP first
 _CLOSING = 421  # RFC 5321 4.2.3: the server hangs up
 _UNCONFIGURED = 530  # RFC 4954: log in first; no recipient's fault
 _TEXT_LENGTH = 300
+_KEPT_CONNECTIONS = 8  # of one worker
 
 _kept = threading.local()
 
 
 class RelayAway(Exception):
     """The server cannot be used now; the message was not taken and its recipient has nothing to do with it."""
+
+
+class PatienceAsked(RelayAway):
+    """The server closes the session itself (421), before it was told a recipient."""
+
+
+class LoginRefused(RelayAway):
+    """The server does not know us, or not by this password."""
 
 
 class Answered(Exception):
@@ -37,6 +52,14 @@ class Deferred(Answered):
     """Try again later."""
 
 
+class HungUp(Deferred):
+    """The server said nothing: it hung up at this recipient, before the content."""
+
+
+class SenderRefused(Answered):
+    """The server will not have mail from this sender (5xx to MAIL FROM); the recipient has nothing to do with it."""
+
+
 class Refused(Answered):
     """Do not try again."""
 
@@ -47,13 +70,14 @@ class Doubtful(Exception):
 
 @dataclass(frozen=True)
 class Relay:
-    """A mail server and how to log in to it."""
+    """A mail server and how to log in to it. `is_ours`: the operator chose it, so it may be on any address."""
 
     host: str
     port: int
     scheme: str = "smtp"
     username: str = ""
     password: str = field(default="", repr=False)
+    is_ours: bool = True
 
     @classmethod
     def from_url(cls, url: str) -> "Relay":
@@ -66,11 +90,11 @@ class Relay:
             port = parts.port
         except ValueError:
             raise ValueError("EMAIL_URL is not a URL.") from None
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in PORTS or not parts.hostname:
             raise ValueError("EMAIL_URL must be smtp://, smtp+tls:// or smtp+ssl:// with a host.")
         return cls(
             parts.hostname,
-            port or _PORTS[parts.scheme],
+            port or PORTS[parts.scheme],
             parts.scheme,
             unquote(parts.username or ""),
             unquote(parts.password or ""),
@@ -88,49 +112,64 @@ def default_relay() -> Relay:
 
 
 def connection_to(relay: Relay) -> "Connection":
-    """This thread's kept connection, opened anew if it is to another relay, was broken, or has gone stale."""
-    kept: Connection | None = getattr(_kept, "connection", None)
-    if kept is not None and kept.relay == relay and kept.is_usable():
-        return kept
-    drop_connection()
-    _kept.connection = Connection(relay)
-    return _kept.connection
+    """This thread's kept connection, opened anew if it was broken or has gone stale. Raises `RelayAway`."""
+    kept: OrderedDict[Relay, Connection] = _kept.__dict__.setdefault("connections", OrderedDict())
+    line = kept.pop(relay, None)
+    if line is None or not line.is_usable():
+        if line is not None:
+            line.close()
+        line = Connection(relay)
+    kept[relay] = line
+    if len(kept) > _KEPT_CONNECTIONS:
+        kept.popitem(last=False)[1].close()
+    return line
 
 
-def drop_connection() -> None:
-    """Close this thread's kept connection, if there is one."""
-    kept: Connection | None = _kept.__dict__.pop("connection", None)
-    if kept is not None:
-        kept.close()
+def drop_connections() -> None:
+    """Close this thread's kept connections."""
+    for line in _kept.__dict__.pop("connections", {}).values():
+        line.close()
 
 
 class Connection:
     """An open session with a relay. `broken` is set once nothing more can be sent on it."""
 
     def __init__(self, relay: Relay) -> None:
+        """Connect and log in, in SMTP_TIMEOUT_SECONDS and the time that the name of the host takes. Else `RelayAway`,
+        whose text never holds the password."""
         self.relay = relay
         self.broken = False
         self.messages_taken = 0
         self._last_used = monotonic()
-        timeout = settings.SMTP_TIMEOUT_SECONDS
         try:
-            if relay.scheme == "smtp+ssl":
-                self._smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                    relay.host, relay.port, timeout=timeout, context=ssl.create_default_context()
-                )
-            else:
-                self._smtp = smtplib.SMTP(relay.host, relay.port, timeout=timeout)
-        except (OSError, smtplib.SMTPException) as problem:
-            raise RelayAway(_readable(problem)) from problem
-        try:
-            if relay.scheme == "smtp+tls":
-                self._smtp.starttls(context=ssl.create_default_context())
-            if relay.username:
-                self._smtp.login(relay.username, relay.password)
-            self._smtp.ehlo_or_helo_if_needed()
-        except (OSError, smtplib.SMTPException) as problem:
+            address = relay.host if relay.is_ours else address_of(relay.host)
+            self._smtp = _client(relay)
+            with _deadline(self._smtp, settings.SMTP_TIMEOUT_SECONDS):
+                self._open(address)
+        except HostRefused as problem:
+            raise RelayAway(problem.errors[0]) from None
+        except UnicodeError:
+            raise LoginRefused("The username and the password must be ASCII.") from None
+        except (smtplib.SMTPAuthenticationError, _NoLogin) as problem:
             self._smtp.close()
-            raise RelayAway(_readable(problem)) from problem
+            raise LoginRefused(_without_password(_text_of(problem), relay)[:_TEXT_LENGTH]) from None
+        except (OSError, smtplib.SMTPException) as problem:
+            if hasattr(self, "_smtp"):
+                self._smtp.close()
+            raise RelayAway(_without_password(_text_of(problem), relay)[:_TEXT_LENGTH]) from None
+
+    def _open(self, address: str) -> None:
+        code, greeting = self._smtp.connect(address, self.relay.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, greeting)
+        if self.relay.scheme == "smtp+tls":
+            self._smtp.starttls(context=ssl.create_default_context())
+        if self.relay.username:
+            try:
+                self._smtp.login(self.relay.username, self.relay.password)
+            except smtplib.SMTPNotSupportedError as problem:
+                raise _NoLogin(*problem.args) from None
+        self._smtp.ehlo_or_helo_if_needed()
 
     def is_usable(self) -> bool:
         """Whether the server is still there, as far as can be told without sending a message."""
@@ -143,24 +182,28 @@ class Connection:
         except (OSError, smtplib.SMTPException):
             return False
 
-    def send(self, message: EmailMessage, *, sender: str, recipient: str) -> None:
-        """Hand over one message, or raise `RelayAway`, `Deferred`, `Refused` or `Doubtful`.
+    def send(self, content: bytes, *, sender: str, recipient: str) -> None:
+        """Hand over one message (with CRLF line ends), or raise one of this module's exceptions.
 
         All of it takes at most about SMTP_TIMEOUT_SECONDS.
         """
-        content = re.sub(rb"(?m)^\.", b"..", message.as_bytes())  # RFC 5321 4.5.2; ends with a line end
+        if b"\n." in content or content.startswith(b"."):
+            content = re.sub(rb"(?m)^\.", b"..", content)  # RFC 5321 4.5.2; ends with a line end
         until = monotonic() + settings.SMTP_TIMEOUT_SECONDS
         code, text = self._say(f"MAIL FROM:<{sender}>", until)
         if code in (_CLOSING, _UNCONFIGURED):
             self._break()
-            raise RelayAway(f"{code} {text}")
+            raise (PatienceAsked if code == _CLOSING else LoginRefused)(f"{code} {text}")
+        if 500 <= code < 600:
+            self._forget_message()
+            raise SenderRefused(code, text)
         self._expect((250,), code, text)
         # From here on a hang-up counts as this message's own: one that makes the server hang up must not stop the rest.
         try:
             self._expect((250, 251), *self._say(f"RCPT TO:<{recipient}>", until))
             self._expect((354,), *self._say("DATA", until))
         except RelayAway as problem:
-            raise Deferred(_CLOSING, str(problem)) from problem
+            raise HungUp(_CLOSING, str(problem)) from problem
         try:
             self._limit(until)
             self._smtp.send(content + b".\r\n")
@@ -217,8 +260,56 @@ class Connection:
         self._smtp.close()
 
 
+class _NoLogin(smtplib.SMTPException):
+    """The server offers no login that we know."""
+
+
+def _client(relay: Relay) -> smtplib.SMTP:
+    timeout = settings.SMTP_TIMEOUT_SECONDS
+    if relay.scheme == "smtp+ssl":
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(timeout=timeout, context=ssl.create_default_context())
+    else:
+        smtp = smtplib.SMTP(timeout=timeout)
+    # The name is what certificates are held against; what is connected to is the address that was checked.
+    smtp._host = relay.host
+    return smtp
+
+
+@contextmanager
+def _deadline(smtp: smtplib.SMTP, seconds: float) -> Iterator[None]:
+    """End the connection when the time is over, also where the server keeps saying a little."""
+
+    def hang_up() -> None:
+        if smtp.sock is not None:
+            with suppress(OSError):  # closed already
+                smtp.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _without_password(text: str, relay: Relay) -> str:
+    """`text` without the password in any form in which it went out: a server may repeat what it was told."""
+    if not relay.password:
+        return text
+    plain = f"\0{relay.username}\0{relay.password}".encode()
+    said = [relay.password, *(base64.b64encode(octets).decode() for octets in (plain, relay.password.encode()))]
+    for form in said:
+        text = text.replace(form, "***")
+    return text
+
+
 def _readable(answer: object) -> str:
+    return _text_of(answer)[:_TEXT_LENGTH]
+
+
+def _text_of(answer: object) -> str:
     if isinstance(answer, smtplib.SMTPResponseException):
-        answer = f"{answer.smtp_code} {_readable(answer.smtp_error)}"
-    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
-    return "".join(character if character.isprintable() else " " for character in text)[:_TEXT_LENGTH]
+        answer = f"{answer.smtp_code} {_text_of(answer.smtp_error)}"
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer) or type(answer).__name__
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -4,6 +4,7 @@ import django.contrib.postgres.fields
 import django.db.models.constraints
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
@@ -49,6 +50,7 @@ class Migration(migrations.Migration):
                 ('schedule', models.JSONField(blank=True, null=True)),
                 ('trigger_query', models.JSONField(blank=True, null=True)),
                 ('allow_manual_enrollment', models.BooleanField(default=True)),
+                ('deleted_at', models.DateTimeField(editable=False, null=True)),
             ],
             options={
                 'abstract': False,
@@ -140,6 +142,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='emailaccount',
+            name='waits_until',
+            field=models.DateTimeField(blank=True, editable=False, help_text='Its limits were used up then.', null=True),
+        ),
+        migrations.AddField(
+            model_name='emailaccount',
+            name='pause_seconds',
+            field=models.FloatField(default=0, editable=False, help_text='How long the last pause was to be.'),
+        ),
+        migrations.AddField(
+            model_name='emailaccount',
             name='send_error',
             field=models.TextField(blank=True, default=''),
         ),
@@ -207,6 +219,20 @@ class Migration(migrations.Migration):
             model_name='suppression',
             name='detail',
             field=models.TextField(blank=True, default='', help_text='What the server or the person said.'),
+        ),
+        migrations.RemoveIndex(model_name='outboxmail', name='outbox_due'),
+        migrations.AddIndex(
+            model_name='outboxmail',
+            index=models.Index(condition=models.Q(('state', 'reserved')), fields=['account', 'not_before', 'id'], name='outbox_due'),
+        ),
+        migrations.AddIndex(
+            model_name='outboxmail',
+            index=models.Index(condition=models.Q(('state', 'error')), fields=['organization', 'address'], name='outbox_refused'),
+        ),
+        migrations.AlterField(
+            model_name='outboxmail',
+            name='date_sent',
+            field=models.DateTimeField(help_text='When it left; of an unknown one, when it may have.', null=True),
         ),
         migrations.AddIndex(
             model_name='outboxmail',
@@ -345,6 +371,19 @@ class Migration(migrations.Migration):
             model_name='sequencesubscription',
             index=models.Index(condition=models.Q(('status', 'active')), fields=['sender_account'], name='subscription_account'),
         ),
+        migrations.AddField(
+            model_name='sequencesubscription',
+            name='waiting_task',
+            field=models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.task'),
+        ),
+        migrations.AddIndex(
+            model_name='sequencesubscription',
+            index=models.Index(django.db.models.functions.text.Lower('contact_email'), condition=models.Q(('status', 'active')), name='subscription_address'),
+        ),
+        migrations.AddIndex(
+            model_name='sequencesubscription',
+            index=models.Index(condition=models.Q(('waiting_task__isnull', False)), fields=['waiting_task'], name='subscription_task'),
+        ),
         migrations.AddConstraint(
             model_name='sequencesubscription',
             constraint=models.UniqueConstraint(fields=('sequence', 'contact'), name='subscription_once'),
@@ -352,5 +391,34 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='sequencestep',
             constraint=models.UniqueConstraint(deferrable=django.db.models.constraints.Deferrable['DEFERRED'], fields=('sequence', 'position'), name='sequence_step_place'),
+        ),
+        migrations.CreateModel(
+            name='InboundMail',
+            fields=[
+                ('id', models.UUIDField(db_default=crm.models.base.UuidV7(), editable=False, primary_key=True, serialize=False)),
+                ('message_id', models.TextField(help_text='As sent; a digest of the content where it has none.')),
+                ('kind', models.TextField(choices=[('hard_bounce', 'Hard Bounce'), ('soft_bounce', 'Soft Bounce'), ('complaint', 'Complaint'), ('unsubscribe', 'Unsubscribe'), ('reply', 'Reply'), ('automatic', 'Automatic'), ('unrelated', 'Unrelated')], default='unrelated')),
+                ('address', models.TextField(blank=True, default='', help_text='Whose mailbox it speaks of, or who wrote it.')),
+                ('detail', models.TextField(blank=True, default='', help_text='What a server said in it.')),
+                ('date_created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('mail', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.outboxmail')),
+                ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='crm.organization')),
+            ],
+            options={
+                'verbose_name_plural': 'inbound mail',
+                'constraints': [models.UniqueConstraint(fields=('organization', 'message_id'), name='inbound_once')],
+            },
+        ),
+        migrations.AddIndex(
+            model_name='contactemail',
+            index=models.Index(models.F('organization'), django.db.models.functions.text.Left(django.db.models.functions.text.Lower(django.db.models.functions.text.Trim('email')), 254), name='contact_email_address'),
+        ),
+        migrations.AddIndex(
+            model_name='outboxmail',
+            index=models.Index(condition=models.Q(('state', 'reserved'), models.Q(('purpose', 'notice'), _negated=True)), fields=['address'], name='outbox_waiting'),
+        ),
+        migrations.AddIndex(
+            model_name='suppression',
+            index=models.Index(fields=['organization', 'id'], name='suppression_list'),
         ),
     ]

@@ -2,7 +2,7 @@ from crm.models.activities import Activity, ActivityType, Task, TaskType
 from crm.models.contacts import Contact, ContactEmail, ContactPhone, ContactUrl
 from crm.models.custom_fields import CustomField, FieldObject, FieldType
 from crm.models.leads import Address, Lead, LeadStatus, LeadStatusChange
-from crm.models.mail import EmailAccount, MailState, OutboxMail, Purpose, Suppression
+from crm.models.mail import EmailAccount, InboundKind, InboundMail, MailState, OutboxMail, Purpose, Suppression
 from crm.models.opportunities import (
     Opportunity,
     OpportunityStatus,
@@ -42,6 +42,8 @@ __all__ = [
     "FieldObject",
     "FieldType",
     "Group",
+    "InboundKind",
+    "InboundMail",
     "Lead",
     "LeadStatus",
     "LeadStatusChange",

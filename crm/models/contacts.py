@@ -1,6 +1,7 @@
 """People, and how to reach them."""
 
 from django.db import models
+from django.db.models.functions import Left, Lower, Trim
 
 from crm.models.base import Dated, Keyed, plain_reference
 from crm.models.leads import Lead
@@ -51,6 +52,10 @@ class ContactDetail(Keyed):
 class ContactEmail(ContactDetail):
     contact = models.ForeignKey(Contact, models.CASCADE, related_name="emails")
     email = models.TextField()
+
+    class Meta(ContactDetail.Meta):
+        # Who wrote an incoming mail. Cut off, since an index holds no text of any length.
+        indexes = [models.Index("organization", Left(Lower(Trim("email")), 254), name="contact_email_address")]
 
 
 class ContactPhone(ContactDetail):

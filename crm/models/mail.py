@@ -12,7 +12,9 @@ class EmailAccount(Keyed, Dated):
     """An SMTP account to send from. An account without a host sends through `EMAIL_URL`, the default relay.
 
     `smtp_password` is encrypted (`crm.secrets`) and never leaves the service. Limits count what the outbox says has
-    left; null means none. `paused_until` is set while its server asks for patience.
+    left; null means none. `paused_until` is set while its server asks for patience, or takes no session (`send_status`
+    is `error` then); each pause is twice as long as the one before, until a mail leaves. `waits_until` spares delivery
+    a look at an account whose limits are used up; what may leave is counted all the same (`crm.mail.limits`).
     """
 
     class Security(models.TextChoices):
@@ -34,6 +36,8 @@ class EmailAccount(Keyed, Dated):
     hourly_limit = models.PositiveIntegerField(null=True, blank=True)
     minimum_gap_seconds = models.FloatField(null=True, blank=True)
     paused_until = models.DateTimeField(null=True, blank=True)
+    waits_until = models.DateTimeField(null=True, blank=True, editable=False, help_text="Its limits were used up then.")
+    pause_seconds = models.FloatField(default=0, editable=False, help_text="How long the last pause was to be.")
     send_status = models.TextField(default="ok", choices=[("ok", "ok"), ("error", "error")])
     send_error = models.TextField(blank=True, default="")
     inbound_token = models.TextField(blank=True, default="", editable=False, help_text="Of its inbound address.")
@@ -87,19 +91,23 @@ class OutboxMail(Keyed):
     error_code = models.TextField(null=True)
     error_message = models.TextField(null=True)
     date_created = models.DateTimeField(db_default=Now())
-    date_sent = models.DateTimeField(null=True)
+    date_sent = models.DateTimeField(null=True, help_text="When it left; of an unknown one, when it may have.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source_id", "purpose", "step", "address"], name="outbox_once"),
         ]
         indexes = [
-            models.Index(fields=["not_before", "id"], name="outbox_due", condition=Q(state="reserved")),
+            models.Index(fields=["account", "not_before", "id"], name="outbox_due", condition=Q(state="reserved")),
             models.Index(fields=["claimed_at"], name="outbox_sending", condition=Q(state="sending")),
             models.Index(fields=["account", "date_sent"], name="outbox_account", condition=Q(date_sent__isnull=False)),
             models.Index(fields=["source_id", "state"], name="outbox_source", condition=~Q(purpose="notice")),
             models.Index(fields=["activity"], name="outbox_activity", condition=Q(activity__isnull=False)),
             models.Index(fields=["lead"], name="outbox_lead", condition=Q(lead__isnull=False)),
+            models.Index(
+                fields=["address"], name="outbox_waiting", condition=Q(state="reserved") & ~Q(purpose="notice")
+            ),
+            models.Index(fields=["organization", "address"], name="outbox_refused", condition=Q(state="error")),
         ]
 
 
@@ -112,6 +120,9 @@ class Suppression(Keyed):
         COMPLAINED = "complained"
         MANUAL = "manual"
 
+    # The unsubscribe list, and `is_unsubscribed`: who does not want mail. A bounced address says nothing of that.
+    UNWANTED = (Reason.UNSUBSCRIBED, Reason.COMPLAINED, Reason.MANUAL)
+
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     address = models.TextField(help_text="Normalised: lower case, trimmed.")
     reason = models.TextField(choices=Reason.choices)
@@ -120,3 +131,30 @@ class Suppression(Keyed):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["organization", "address"], name="suppression_unique")]
+        indexes = [models.Index(fields=["organization", "id"], name="suppression_list")]
+
+
+class InboundKind(models.TextChoices):
+    HARD_BOUNCE = "hard_bounce"  # the address is no good: it is suppressed
+    SOFT_BOUNCE = "soft_bounce"  # this mail did not arrive; a later one may
+    COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"  # a mail to the `mailto:` of List-Unsubscribe
+    REPLY = "reply"  # from a person: it is an activity now
+    AUTOMATIC = "automatic"  # an absence note, a delay notice, a list: noted, nothing follows
+    UNRELATED = "unrelated"  # has nothing to do with any mail or contact of ours
+
+
+class InboundMail(Keyed):
+    """A message that came in, once per `Message-ID`, and what it was taken for. Its text is not kept here."""
+
+    organization = plain_reference("crm.Organization")
+    message_id = models.TextField(help_text="As sent; a digest of the content where it has none.")
+    kind = models.TextField(choices=InboundKind.choices, default=InboundKind.UNRELATED)
+    address = models.TextField(blank=True, default="", help_text="Whose mailbox it speaks of, or who wrote it.")
+    mail = plain_reference("crm.OutboxMail", null=True)
+    detail = models.TextField(blank=True, default="", help_text="What a server said in it.")
+    date_created = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "inbound mail"
+        constraints = [models.UniqueConstraint(fields=["organization", "message_id"], name="inbound_once")]

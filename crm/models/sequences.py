@@ -3,6 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from crm.models.base import Dated, Keyed, plain_reference
 from crm.models.contacts import Contact
@@ -11,7 +12,10 @@ from crm.models.templates import EmailTemplate, SmsTemplate
 
 
 class Sequence(Keyed, Dated):
-    """`schedule`: `{"ranges": [{"weekday": 1-7, "start": "09:00", "end": "16:59"}]}` in `timezone`; null: always."""
+    """`schedule`: `{"ranges": [{"weekday": 1-7, "start": "09:00", "end": "16:59"}]}` in `timezone`; null: always.
+
+    A deleted sequence is a marked row without steps: its subscriptions stay to be seen.
+    """
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -28,6 +32,7 @@ class Sequence(Keyed, Dated):
     owner = plain_reference("crm.User", null=True, blank=True)
     created_by = plain_reference("crm.User", null=True, blank=True)
     updated_by = plain_reference("crm.User", null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
         return self.name
@@ -40,7 +45,11 @@ class StepType(models.TextChoices):
 
 
 class SequenceStep(Keyed):
-    """One step; `delay` is seconds since the step before it (the first: since the start)."""
+    """One step; `delay` is seconds since the step before it (the first: since the start).
+
+    A call or a message waits for its task to be completed if it is `required`, else not; `step_allowed_delay` is how
+    many seconds it waits at most (docs/sequences.md).
+    """
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="steps")
     position = models.IntegerField()
@@ -72,8 +81,9 @@ class SubscriptionStatus(models.TextChoices):
 
 
 class SequenceSubscription(Keyed, Dated):
-    """A contact in a sequence, once. `next_step` is due at `next_at`; both null when nothing is to come.
+    """A contact in a sequence, once. `next_step` is due at `next_at`; null when nothing is to come.
 
+    While `waiting_task` is to be done by a person, `next_at` is how long that may take; null: as long as it takes.
     `steps_done` counts the steps that are behind it: it tells the mails of one subscription apart, so that a step is
     never sent twice.
     """
@@ -92,6 +102,7 @@ class SequenceSubscription(Keyed, Dated):
     start_date = models.DateTimeField(null=True, blank=True)
     next_step = plain_reference("crm.SequenceStep", null=True, blank=True)
     next_at = models.DateTimeField(null=True, blank=True)
+    waiting_task = plain_reference("crm.Task", null=True, blank=True)
     steps_done = models.IntegerField(default=0)
     thread_message_ids = ArrayField(models.TextField(), default=list, blank=True)
     thread_subject = models.TextField(blank=True, default="")
@@ -106,4 +117,6 @@ class SequenceSubscription(Keyed, Dated):
             models.Index(fields=["sequence", "status"], name="subscription_counts"),
             models.Index(fields=["lead"], name="subscription_lead"),
             models.Index(fields=["sender_account"], name="subscription_account", condition=Q(status="active")),
+            models.Index(Lower("contact_email"), name="subscription_address", condition=Q(status="active")),
+            models.Index(fields=["waiting_task"], name="subscription_task", condition=Q(waiting_task__isnull=False)),
         ]

@@ -29,6 +29,7 @@ CHECKS = (
     response_schema_conformance,
 )
 
+schemathesis.serializer.alias("message/rfc822", "application/octet-stream")
 schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
 
 

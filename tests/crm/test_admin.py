@@ -19,7 +19,9 @@ from crm.models import (
     Address,
     ApiKey,
     EmailAccount,
+    EmailTemplate,
     Group,
+    InboundMail,
     Lead,
     LeadStatus,
     LeadStatusChange,
@@ -27,6 +29,8 @@ from crm.models import (
     OpportunityStatusChange,
     Organization,
     OutboxMail,
+    SequenceSubscription,
+    SmsTemplate,
     Suppression,
     User,
 )
@@ -42,6 +46,7 @@ LARGE = [
     "outboxmail",
     "leadstatuschange",
     "opportunitystatuschange",
+    "sequencesubscription",
 ]
 
 
@@ -69,6 +74,7 @@ def lead(organization: Organization, membership: Membership) -> Lead:
     LeadStatusChange.objects.create(organization=organization, lead=lead, **gone)
     EmailAccount.objects.create(organization=organization, sender_email="ida@oakvale.example")
     Suppression.objects.create(organization=organization, address="no@oakvale.example", reason="manual")
+    InboundMail.objects.create(organization=organization, message_id="<2@x>", address="ida@oakvale.example")
     OutboxMail.objects.create(
         organization=organization, purpose="notice", address="ida@oakvale.example", sender="x", message_id="<1@x>"
     )
@@ -76,6 +82,14 @@ def lead(organization: Organization, membership: Membership) -> Lead:
     OpportunityStatusChange.objects.create(
         organization=organization, opportunity=opportunity, lead=lead, new_status=opportunity.status
     )
+    EmailTemplate.objects.create(organization=organization, name="Oakvale hello", subject="Hello", body="Hi", text="Hi")
+    SmsTemplate.objects.create(organization=organization, name="Oakvale hello", text="Hi")
+    sequence = factories.SequenceFactory.create(organization=organization)
+    step = sequence.steps.create(position=0, step_type="call")
+    SequenceSubscription.objects.create(
+        organization=organization, sequence=sequence, contact=contact, lead=lead, next_step=step,
+        contact_email="ida@oakvale.example", sender_account_id=uuid4(), sender_name="Jo", sender_email="jo@x.example",
+    )  # fmt: skip
     Group.objects.create(organization=organization, name="Field sales")
     factories.ActivityFactory.create(lead=lead, contact=contact, title="Oakvale visit")
     factories.TaskFactory.create(lead=lead, contact=contact, assigned_to=membership.user)
@@ -179,8 +193,18 @@ def test_a_user_can_be_added_changed_and_given_a_password(staff_client: Client) 
 
 def test_a_suppressed_address_is_stored_normalised(staff_client: Client, organization: Organization) -> None:
     form = {"organization": str(organization.pk), "address": " Ida@Oakvale.example ", "reason": "manual"}
+    mail = OutboxMail.objects.create(
+        organization=organization, purpose="bulk", address="ida@oakvale.example", sender="x", message_id="<1@x>"
+    )
     staff_client.post(page("suppression", "add"), form)
-    assert Suppression.objects.get().address == "ida@oakvale.example"
+    row = Suppression.objects.get()
+    assert row.address == "ida@oakvale.example"
+    mail.refresh_from_db()
+    assert mail.state == "withheld"
+    staff_client.post(page("suppression", "add"), {**form, "reason": "bounced"})
+    assert Suppression.objects.get().reason == "manual"
+    staff_client.post(page("suppression", "delete", row.pk), {"post": "yes"})
+    assert not Suppression.objects.exists()
 
 
 def test_a_membership_can_be_added_with_extra_permissions(

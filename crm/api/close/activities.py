@@ -1,6 +1,6 @@
 """`/activity/` and below it one address for each type of activity (close-api.md 4.11)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -18,6 +18,7 @@ from crm.api.close.openapi import FIELDS, NOTHING, PAGING, describe, page, query
 from crm.api.close.part_input import PartReader
 from crm.errors import FieldErrors, NotFound
 from crm.ids import parse_close_id
+from crm.mail.single import create_email, delete_email, update_email
 from crm.models import Activity, ActivityType
 
 _IDS = {
@@ -42,6 +43,10 @@ class Kind:
     answer: type[serializers.Serializer]
     changes: type[serializers.Serializer]
     body: type[serializers.Serializer] | None
+    create: Callable[..., Activity] = create_activity
+    update: Callable[..., Activity] = update_activity
+    delete: Callable[..., None] = delete_activity
+    purpose: str = "Nothing is sent."
 
 
 KINDS = (
@@ -53,6 +58,10 @@ KINDS = (
         schemas.EmailActivityAnswer,
         schemas.EmailChanges,
         schemas.EmailActivityBody,
+        create_email,
+        update_email,
+        delete_email,
+        "With the status `outbox` or `scheduled` it is sent.",
     ),
     Kind(ActivityType.SMS, inputs.read_sms, schemas.SmsAnswer, schemas.SmsChanges, schemas.SmsBody),
     Kind(ActivityType.MEETING, inputs.read_meeting, schemas.MeetingAnswer, schemas.MeetingChanges, None),
@@ -123,7 +132,7 @@ def _addresses(kind: Kind) -> list[URLPattern]:
     class ListAndMakeView(ListView):
         @describe(
             f"activity_{name}_create",
-            f"Writes down an activity of the type {word}. Nothing is sent.",
+            f"Writes down an activity of the type {word}. {kind.purpose}",
             body=kind.body,
             answer=kind.answer,
             query=[FIELDS],
@@ -132,7 +141,7 @@ def _addresses(kind: Kind) -> list[URLPattern]:
             caller = request.caller
             columns = self.read(None)
             return self.answer(
-                create_activity(
+                kind.create(
                     organization=caller.organization, by=caller.user, type=self.kind.type.value, columns=columns
                 )
             )
@@ -154,14 +163,12 @@ def _addresses(kind: Kind) -> list[URLPattern]:
             activity = self.activity_of(id)
             columns = self.read(activity)
             return self.answer(
-                update_activity(
-                    activity_id=activity.pk, organization=caller.organization, by=caller.user, columns=columns
-                )
+                kind.update(activity_id=activity.pk, organization=caller.organization, by=caller.user, columns=columns)
             )
 
         @describe(f"activity_{name}_delete", f"Deletes one {word}.", answer=NOTHING)
         def delete(self, request: CloseRequest, id: str) -> Response:
-            delete_activity(activity_id=self.activity_of(id).pk, organization=request.caller.organization)
+            kind.delete(activity_id=self.activity_of(id).pk, organization=request.caller.organization)
             return Response({})
 
     listing = ListView if kind.body is None else ListAndMakeView

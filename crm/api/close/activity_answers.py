@@ -1,12 +1,16 @@
 """Activities as Close spells them. Whole pages at once: the number of queries is fixed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
+
+from django.db.models import Model
 
 from crm.api.close.conventions import Fields, close_datetime, pick_fields, wants
 from crm.api.close.people import user_names
 from crm.api.close.showing import Shown, shown_id
 from crm.ids import close_id
-from crm.models import Activity, ActivityType
+from crm.models import Activity, ActivityType, EmailTemplate
+from crm.models import Sequence as MailSequence
 from crm.phones import shown_phone
 
 WORDS: dict[str, str] = {
@@ -24,6 +28,8 @@ def serialize_activities(activities: Sequence[Activity], fields: Fields) -> list
     named = wants(fields, "user_name", "created_by_name", "updated_by_name")
     keys = [key for one in activities for key in (one.user_id, one.created_by_id, one.updated_by_id)]
     names = user_names(keys) if named else {}
+    templates = _names_of(activities, "template_id", EmailTemplate) if wants(fields, "template_name") else {}
+    sequences = _names_of(activities, "sequence_id", MailSequence) if wants(fields, "sequence_name") else {}
     answers = []
     for activity in activities:
         shown: Shown = {
@@ -44,8 +50,19 @@ def serialize_activities(activities: Sequence[Activity], fields: Fields) -> list
             "activity_at": close_datetime(activity.activity_at),
             **_SHOW[activity.type](activity),
         }
+        if activity.type == ActivityType.EMAIL:
+            shown["template_name"] = templates.get(activity.details.get("template_id"))
+            shown["sequence_name"] = sequences.get(activity.details.get("sequence_id"))
         answers.append(pick_fields(shown, fields))
     return answers
+
+
+def _names_of(activities: Sequence[Activity], key: str, model: type[Model]) -> Mapping[object, str]:
+    """The names of what the details of mails refer to, by its id as it is kept there. One query, if any does."""
+    wanted = {one.details[key] for one in activities if one.type == ActivityType.EMAIL and one.details.get(key)}
+    if not wanted:
+        return {}
+    return {str(found): name for found, name in model.objects.filter(pk__in=wanted).values_list("pk", "name")}
 
 
 def _note(note: Activity) -> Shown:
@@ -91,6 +108,7 @@ def _sms(sms: Activity) -> Shown:
 
 
 def _email(email: Activity) -> Shown:
+    details = email.details
     return {
         "status": email.status,
         "direction": email.direction,
@@ -100,33 +118,43 @@ def _email(email: Activity) -> Shown:
         "body_preview": None if email.text is None else email.text[:PREVIEW],
         "sender": email.local_address,
         "to": email.recipients,
-        "cc": email.details.get("cc", []),
-        "bcc": email.details.get("bcc", []),
+        "cc": details.get("cc", []),
+        "bcc": details.get("bcc", []),
         "envelope": {},
         "date_sent": _moment(email, "date_sent"),
-        "date_scheduled": None,
+        "date_scheduled": details.get("date_scheduled"),
         "has_reply": email.has_reply,
-        "attachments": [],
+        "attachments": details.get("attachments", []),
         "opens": [],
         "opens_summary": None,
-        "send_attempts": [],
-        "message_ids": [],
-        "references": [],
-        "in_reply_to_id": None,
+        "send_attempts": [_known(attempt) for attempt in details.get("send_attempts", [])],
+        "message_ids": details.get("message_ids", []),
+        "references": details.get("references", []),
+        "in_reply_to_id": _reference("acti", email, "in_reply_to_id"),
         "thread_id": None,
-        "email_account_id": None,
+        "email_account_id": _reference("emailacct", email, "email_account_id"),
         "send_as_id": None,
         "need_smtp_credentials": False,
-        "template_id": None,
+        "template_id": _reference("tmpl", email, "template_id"),
         "template_name": None,
-        "bulk_email_action_id": None,
-        "sequence_id": None,
+        "bulk_email_action_id": _reference("bulkemail", email, "bulk_email_action_id"),
+        "sequence_id": _reference("seq", email, "sequence_id"),
         "sequence_name": None,
-        "sequence_subscription_id": None,
+        "sequence_subscription_id": _reference("sub", email, "sequence_subscription_id"),
         "followup_sequence_id": None,
         "followup_sequence_delay": None,
         "followup_sequence_add_cc_bcc": False,
     }
+
+
+def _known(attempt: Mapping[str, object]) -> Shown:
+    return {key: value for key, value in attempt.items() if value is not None}
+
+
+def _reference(prefix: str, activity: Activity, key: str) -> str | None:
+    """An id of the activity's details, where the canonical uuid is kept as text."""
+    stored = activity.details.get(key)
+    return None if stored is None else close_id(prefix, UUID(str(stored)))
 
 
 def _meeting(meeting: Activity) -> Shown:

@@ -6,13 +6,18 @@ from datetime import UTC, datetime
 
 from django.utils.html import strip_tags
 
-from crm.api.close.inputs import REQUIRED
+from crm.api.close.inputs import GONE, REQUIRED
 from crm.api.close.part_input import LONGEST_BODY, PartReader
+from crm.ids import parse_close_id
+from crm.mail.parts import clean_attachments
 from crm.models import Activity
 from crm.phones import stored_phone
 
 CALL_STATUSES = ("created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout")
 MESSAGE_STATUSES = ("inbox", "draft", "sent")  # those that only write a message down
+EMAIL_STATUSES = ("inbox", "draft", "scheduled", "outbox", "sent", "error")
+_NOT_SENT = ("draft", "scheduled", "outbox", "error")
+LONGEST_SEND_IN = 60  # seconds
 SENDING = ("scheduled", "outbox", "error")
 MEETING_STATUSES = ("upcoming", "in-progress", "completed", "canceled", "declined-by-lead", "declined-by-org")
 DIRECTIONS = ("inbound", "outbound")
@@ -71,24 +76,57 @@ def read_sms(reader: PartReader, current: Activity | None) -> None:
 
 
 def read_email(reader: PartReader, current: Activity | None) -> None:
-    reader.refuse("template_id", "date_scheduled", "send_in", "followup_date", "attachments")
+    reader.refuse("followup_date")
     reader.text_into("title", "subject")
     reader.text_into("text", "body_text", limit=LONGEST_BODY)
     reader.text_into("html", "body_html", limit=LONGEST_BODY)
     reader.text_into("local_address", "sender", limit=500)
     if "to" in reader.body:
         reader.columns["recipients"] = reader.words("to")
-    copies = {key: reader.words(key) for key in ("cc", "bcc") if key in reader.body}
-    if copies:
-        reader.columns["details"] = {**(current.details if current else {}), **copies}
-    _status(reader, current)
+    details = _email_details(reader)
+    if details:
+        reader.columns["details"] = {**(current.details if current else {}), **details}
+    reader.choice_into("status", "status", EMAIL_STATUSES)
+    if current is None and not reader.given("status"):
+        reader.problems.setdefault("status", REQUIRED)
     if "status" in reader.columns:
         incoming = reader.columns["status"] == "inbox"
         reader.columns["direction"] = "incoming" if incoming else "outgoing"
         sender = reader.columns.get("local_address", current.local_address if current else None)
-        if incoming and not sender:
+        if reader.columns["status"] in ("inbox", "error") and not sender:
             reader.problems.setdefault("sender", REQUIRED)
+    _orders(reader)
     _sent(reader, current)
+
+
+def _email_details(reader: PartReader) -> Columns:
+    """What only mails have; null empties it."""
+    details: Columns = {key: reader.words(key) for key in ("cc", "bcc") if key in reader.body}
+    if "attachments" in reader.body:
+        details["attachments"] = reader.attempt(lambda: clean_attachments(reader.body["attachments"]), [])
+    for key, prefix in (("template_id", "tmpl"), ("email_account_id", "emailacct")):
+        if key in reader.body:
+            found = parse_close_id(prefix, reader.body[key])
+            if reader.body[key] is not None and found is None:
+                reader.problems[key] = GONE
+            details[key] = None if found is None else str(found)
+    if "date_scheduled" in reader.body:
+        moment = reader.moment_into("date_scheduled", "date_scheduled")
+        reader.columns.pop("date_scheduled", None)
+        details["date_scheduled"] = None if moment is None else moment.isoformat()
+    return details
+
+
+def _orders(reader: PartReader) -> None:
+    """What is asked of one request only."""
+    reader.number_into("send_in", "send_in")
+    send_in = reader.columns.get("send_in")
+    if isinstance(send_in, int) and send_in >= LONGEST_SEND_IN:
+        reader.problems["send_in"] = f"Input should be less than {LONGEST_SEND_IN}"
+    elif send_in is not None and reader.columns.get("status") != "outbox":
+        reader.problems["send_in"] = "Only a mail that is sent now (status outbox) can wait some seconds."
+    if "confirm_possible_duplicates" in reader.body:
+        reader.columns["confirm_possible_duplicates"] = reader.flag("confirm_possible_duplicates")
 
 
 def read_meeting(reader: PartReader, current: Activity | None) -> None:
@@ -137,11 +175,13 @@ def _status(reader: PartReader, current: Activity | None) -> None:
 
 
 def _sent(reader: PartReader, current: Activity | None) -> None:
-    """When a message went out or came in: as given, else at `activity_at`, else now. A draft has not been sent."""
+    """When a message went out or came in: as given, else at `activity_at`, else now. Not of one that is yet to go."""
     sent = reader.moment_into("date_sent", "date_sent")
     status = reader.columns.get("status", current.status if current else None)
-    if status == "draft":
-        reader.columns["date_sent"] = None
+    if status in _NOT_SENT:
+        # Not where the body leaves the status alone: the mail may be leaving while we read.
+        if "status" in reader.columns or "date_sent" in reader.columns:
+            reader.columns["date_sent"] = None
     elif sent is None and (current is None or current.date_sent is None or "date_sent" in reader.columns):
         known = reader.columns.get("activity_at") or reader.columns.get("date_created")
         reader.columns["date_sent"] = known or datetime.now(UTC)

@@ -2,9 +2,17 @@
 
 from rest_framework import serializers
 
-from crm.api.close.activity_input import CALL_STATUSES, DIRECTIONS, MEETING_STATUSES, MESSAGE_STATUSES
+from crm.api.close.activity_input import (
+    CALL_STATUSES,
+    DIRECTIONS,
+    EMAIL_STATUSES,
+    LONGEST_SEND_IN,
+    MEETING_STATUSES,
+    MESSAGE_STATUSES,
+)
 from crm.api.close.openapi import Answer, any_value, strings
 from crm.api.close.record_schemas import text
+from crm.api.close.template_schemas import AttachmentBody
 
 
 def _moment(**options: object) -> serializers.DateTimeField:
@@ -185,19 +193,31 @@ class SmsBody(_NewActivity, SmsChanges):
 
 
 class EmailChanges(_ActivityChanges):
-    status = serializers.ChoiceField(MESSAGE_STATUSES, required=False)
+    status = serializers.ChoiceField(
+        EMAIL_STATUSES, required=False, help_text="`outbox`: send now. `scheduled`: send at `date_scheduled`."
+    )
     subject = text(required=False)
     body_text = text(required=False)
     body_html = text(required=False)
-    sender = text(required=False, help_text="Needed for the status `inbox`.")
+    sender = text(required=False, help_text="Needed but for drafts and what is only logged as sent.")
+    email_account_id = text(required=False)
     to = strings(required=False)
     cc = strings(required=False)
     bcc = strings(required=False)
+    template_id = text(required=False, help_text="Without a body, the mail is made from it.")
+    attachments = AttachmentBody(many=True, required=False, help_text="The mail ends with links to them.")
+    date_scheduled = _moment(required=False)
+    send_in = _number(
+        required=False, min_value=0, max_value=LONGEST_SEND_IN - 1, help_text="Seconds to wait, with `outbox`."
+    )
+    confirm_possible_duplicates = serializers.BooleanField(
+        required=False, help_text="Needed to send what may have left already."
+    )
     date_sent = _moment(required=False)
 
 
 class EmailActivityBody(_NewActivity, EmailChanges):
-    status = serializers.ChoiceField(MESSAGE_STATUSES)
+    status = serializers.ChoiceField(EMAIL_STATUSES)
 
 
 class MeetingChanges(_ActivityChanges):

@@ -9,11 +9,11 @@ from django.conf import settings
 
 from crm.api.close.conventions import CloseRequest, Fields, close_datetime, pick_fields, wants, wants_custom
 from crm.api.close.opportunity_answers import opportunities_of_leads
-from crm.api.close.showing import Shown, contact_name, custom_fields_of, show_custom, shown_id
+from crm.api.close.showing import Shown, custom_fields_of, show_custom, shown_id
 from crm.api.close.task_answers import tasks_of_leads
-from crm.errors import Invalid
+from crm.contacts import contact_name
 from crm.ids import close_id
-from crm.mail.addresses import normalise
+from crm.mail.suppression import reasons_for
 from crm.models import (
     Address,
     Contact,
@@ -154,17 +154,12 @@ def _details_of(
 ) -> _Details:
     details = _Details()
     if emails:
-        rows = [(row, _plain(row.email)) for row in ContactEmail.objects.filter(contact_id__in=contact_ids)]
-        unsubscribed = set(
-            Suppression.objects.filter(
-                organization_id=organization_id,
-                address__in={plain for _, plain in rows},
-                reason=Suppression.Reason.UNSUBSCRIBED,
-            ).values_list("address", flat=True)
-        )
-        for row, plain in rows:
+        rows = list(ContactEmail.objects.filter(contact_id__in=contact_ids))
+        reasons = reasons_for(organization_id, {row.email for row in rows})
+        for row in rows:
+            is_unsubscribed = reasons.get(row.email) in Suppression.UNWANTED
             details.emails[row.contact_id].append(
-                {"email": row.email, "type": row.type, "is_unsubscribed": plain in unsubscribed}
+                {"email": row.email, "type": row.type, "is_unsubscribed": is_unsubscribed}
             )
     if phones:
         for row in ContactPhone.objects.filter(contact_id__in=contact_ids):
@@ -176,14 +171,6 @@ def _details_of(
         for row in ContactUrl.objects.filter(contact_id__in=contact_ids):
             details.urls[row.contact_id].append({"url": row.url, "type": row.type})
     return details
-
-
-def _plain(email: str) -> str:
-    """The form in which suppressed addresses are kept; an address that we could never write to as it stands."""
-    try:
-        return normalise(email)
-    except Invalid:
-        return email
 
 
 def _addresses_of(lead_ids: Sequence[UUID]) -> dict[UUID, list[Shown]]:

@@ -77,13 +77,17 @@ class CloseView(APIView):
             # Django reads no body of unknown length: a lead would be made, an empty one.
             raise ParseError("The request must have a Content-Length.")
         self.perform_authentication(request)
-        request.caller = request.auth
-        self.check_throttles(request)
-        request.tz = zone_of(request, request.caller)
+        self.prepare(request)
         self.is_under_way = True
         if request.method != request.effective_method:
             request._request.GET = parameters_of_body(request.data)
             request._request.method = request.effective_method
+
+    def prepare(self, request: CloseRequest) -> None:
+        """Set what is known of the caller, and count the request."""
+        request.caller = request.auth
+        self.check_throttles(request)
+        request.tz = zone_of(request, request.caller)
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, Throttled):

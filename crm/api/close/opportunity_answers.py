@@ -6,7 +6,8 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 
 from crm.api.close.conventions import CloseRequest, Fields, close_datetime, pick_fields, wants, wants_custom
-from crm.api.close.showing import Shown, contact_name, custom_fields_of, show_custom, shown_id
+from crm.api.close.showing import Shown, custom_fields_of, show_custom, shown_id
+from crm.contacts import contact_name
 from crm.ids import close_id
 from crm.models import FieldObject, Lead, Opportunity, User, ValuePeriod
 from crm.opportunities import annualized, expected

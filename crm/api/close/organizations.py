@@ -21,7 +21,6 @@ from crm.models import CustomField, FieldObject, Membership, Organization, Permi
 from crm.organizations import update_organization
 
 _MEMBERSHIPS = ("memberships", "inactive_memberships")
-_FLAGS = ("require_unsubscribe_link", "enable_unsubscribe_link")  # always false: no mail here carries such a link
 _EXPAND = query_text("_expand", "`memberships__user,inactive_memberships__user`: with the users as objects.")
 
 
@@ -40,6 +39,7 @@ class OrganizationAnswer(Answer):
     currency = serializers.CharField()
     require_unsubscribe_link = serializers.BooleanField()
     enable_unsubscribe_link = serializers.BooleanField()
+    postal_address = serializers.CharField(allow_blank=True)
     lead_statuses = LeadStatusAnswer(many=True)
     opportunity_statuses = OpportunityStatusAnswer(many=True)
     pipelines = PipelineAnswer(many=True)
@@ -59,6 +59,12 @@ class StatusReference(serializers.Serializer):
 class OrganizationChanges(serializers.Serializer):
     name = serializers.CharField(max_length=255, required=False)
     currency = serializers.RegexField("^[A-Z]{3}$", required=False)
+    require_unsubscribe_link = serializers.BooleanField(
+        required=False, help_text="Every bulk and sequence mail shows a link."
+    )
+    postal_address = serializers.CharField(
+        max_length=1000, required=False, allow_blank=True, help_text="Shown beside that link."
+    )
     lead_statuses = StatusReference(many=True, required=False)
 
 
@@ -74,7 +80,7 @@ class OrganizationView(CloseView):
 
     @describe(
         "organization_update",
-        "Sets name and currency, and puts these lead statuses first.",
+        "Sets name, currency and what mails show, and puts these lead statuses first.",
         body=OrganizationChanges,
         answer=OrganizationAnswer,
         query=[_EXPAND],
@@ -82,9 +88,8 @@ class OrganizationView(CloseView):
     def put(self, request: CloseRequest, id: str) -> Response:
         organization = self.organization_of(id)
         self.require(Permission.MANAGE_ORGANIZATION)
-        refused = {flag: "Only false is supported." for flag in _FLAGS if self.body.get(flag, False) is not False}
-        if refused:
-            raise FieldErrors(refused)
+        if self.body.get("enable_unsubscribe_link", True) is not True:
+            raise FieldErrors({"enable_unsubscribe_link": "Only true is supported: every list mail has a way out."})
         first = _status_keys(self.body["lead_statuses"]) if "lead_statuses" in self.body else ()
         update_organization(organization=organization, properties=self.body, first_statuses=first)
         return self.answer(organization)
@@ -100,7 +105,9 @@ class OrganizationView(CloseView):
             "id": close_id("orga", organization.pk),
             "name": organization.name,
             "currency": organization.currency,
-            **dict.fromkeys(_FLAGS, False),
+            "require_unsubscribe_link": organization.require_unsubscribe_link,
+            "enable_unsubscribe_link": True,
+            "postal_address": organization.postal_address,
             "date_created": close_datetime(organization.date_created),
             "date_updated": close_datetime(organization.date_updated),
         }

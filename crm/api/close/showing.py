@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crm.custom_values import Stored, show_value
 from crm.ids import close_id
-from crm.models import Contact, CustomField, FieldObject
+from crm.models import CustomField, FieldObject
 
 Shown = dict[str, object]
 
@@ -31,7 +31,3 @@ def show_custom(custom: Mapping[str, Stored], fields: Mapping[str, CustomField])
     values = {key: show_value(fields[key], stored) for key, stored in custom.items() if key in fields}
     by_name = {fields[key].name: value for key, value in values.items()}
     return {**{f"custom.cf_{key}": value for key, value in values.items()}, "custom": by_name}
-
-
-def contact_name(contact: Contact) -> str | None:
-    return contact.name or " ".join(part for part in (contact.first_name, contact.last_name) if part) or contact.name

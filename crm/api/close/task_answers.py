@@ -8,7 +8,8 @@ from django.db.models import prefetch_related_objects
 
 from crm.api.close.conventions import CloseRequest, Fields, close_datetime, pick_fields, wants
 from crm.api.close.people import user_names
-from crm.api.close.showing import Shown, contact_name, shown_id
+from crm.api.close.showing import Shown, shown_id
+from crm.contacts import contact_name
 from crm.ids import close_id
 from crm.models import Lead, Task
 

@@ -2,9 +2,12 @@
 
 from crm.api.close import (
     activities,
+    connected_accounts,
     contacts,
     custom_fields,
+    email_templates,
     groups,
+    inbound_mail,
     lead_merge,
     leads,
     memberships,
@@ -13,9 +16,13 @@ from crm.api.close import (
     opportunity_statuses,
     organizations,
     pipelines,
+    sequence_subscriptions,
+    sequences,
+    sms_templates,
     status_changes,
     statuses,
     tasks,
+    unsubscribes,
     users,
 )
 
@@ -24,6 +31,7 @@ urlpatterns = [
     *organizations.urlpatterns,
     *memberships.urlpatterns,
     *groups.urlpatterns,
+    *connected_accounts.urlpatterns,
     *lead_merge.urlpatterns,  # before `lead/{id}/`
     *leads.urlpatterns,
     *contacts.urlpatterns,
@@ -36,4 +44,10 @@ urlpatterns = [
     *opportunities.urlpatterns,
     *opportunity_statuses.urlpatterns,
     *pipelines.urlpatterns,
+    *email_templates.urlpatterns,
+    *sms_templates.urlpatterns,
+    *sequences.urlpatterns,
+    *sequence_subscriptions.urlpatterns,
+    *unsubscribes.urlpatterns,
+    *inbound_mail.urlpatterns,
 ]

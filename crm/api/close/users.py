@@ -7,8 +7,10 @@ from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from crm.api.close.connected_accounts import ConnectedAccountAnswer, show_account
 from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
 from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page, query_text, strings
+from crm.connected_accounts import accounts_of_user
 from crm.errors import FieldErrors, NotFound
 from crm.ids import close_id, parse_close_id
 from crm.models import Membership, Organization, User
@@ -39,14 +41,10 @@ class MembershipAnswer(Answer):
     permissions_granted = strings()
 
 
-class EmailAccountAnswer(Answer):
-    id = serializers.CharField()
-
-
 class MeAnswer(UserAnswer):
     organizations = OrganizationReference(many=True)
     memberships = MembershipAnswer(many=True)
-    email_accounts = EmailAccountAnswer(many=True)
+    email_accounts = ConnectedAccountAnswer(many=True)
 
 
 def show_user(user: User, organization: Organization) -> dict[str, object]:
@@ -89,7 +87,7 @@ class MeView(CloseView):
             **show_user(caller.user, organization),
             "organizations": [{"id": close_id("orga", organization.pk), "name": organization.name}],
             "memberships": [_show_membership(caller.membership, organization)],
-            "email_accounts": [],
+            "email_accounts": [show_account(account) for account in accounts_of_user(organization.pk, caller.user.pk)],
         }
         return Response(pick_fields(shown, self.fields))
 

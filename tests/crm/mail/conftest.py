@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from pytest_django import Settings
 
+from crm import secrets
 from crm.mail import delivery, transport
 from crm.mail.outbox import new_message_id
-from crm.models import Organization, OutboxMail, Purpose
+from crm.models import EmailAccount, Organization, OutboxMail, Purpose
 from tests.smtp import Post, serving
 
 
@@ -20,7 +21,29 @@ def post(settings: Settings) -> Iterator[Post]:
         settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
         settings.SMTP_TIMEOUT_SECONDS = 2
         yield post
-        transport.drop_connection()
+        transport.drop_connections()
+
+
+@pytest.fixture
+def account(post: Post, organization: Organization, settings: Settings) -> Callable[..., EmailAccount]:
+    """Makes an account with a server of its own: `post`. Keyword arguments are further columns."""
+    settings.ALLOW_PRIVATE_SMTP_HOSTS = True
+    port = int(settings.EMAIL_URL.rpartition(":")[2])
+
+    def account(password: str = "", **columns: object) -> EmailAccount:
+        return EmailAccount.objects.create(
+            **{
+                "organization": organization,
+                "sender_email": "jo@oakvale.example",
+                "smtp_host": "127.0.0.1",
+                "smtp_port": port,
+                "smtp_security": EmailAccount.Security.NONE,
+                "smtp_password": secrets.encrypt(password),
+                **columns,
+            }
+        )
+
+    return account
 
 
 @pytest.fixture

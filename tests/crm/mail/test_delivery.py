@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from crm.mail import delivery, transport
+from crm.mail import answers, delivery, transport
 from crm.models import MailState, OutboxMail, Purpose, Suppression
 from tests.factories import OrganizationFactory
 from tests.smtp import Post, free_port, serving
@@ -97,13 +97,13 @@ def test_a_mail_refused_for_now_is_tried_later_with_growing_delay(post: Post, re
 
 def test_a_mail_refused_for_now_for_three_days_is_given_up(post: Post, reserve: Reserve) -> None:
     post.refuse_recipient["ida@oakvale.example"] = "452 4.2.2 Mailbox full"
-    mail = reserve(attempts=delivery.MAX_ATTEMPTS - 1)
+    mail = reserve(attempts=answers.MAX_ATTEMPTS - 1)
 
     deliver_all()
 
     mail.refresh_from_db()
     assert (mail.state, mail.error_code) == (MailState.ERROR, "smtp_452")
-    waited = timedelta(seconds=delivery.FIRST_RETRY_SECONDS * (2 ** (delivery.MAX_ATTEMPTS - 1) - 1))
+    waited = timedelta(seconds=answers.FIRST_RETRY_SECONDS * (2 ** (answers.MAX_ATTEMPTS - 1) - 1))
     assert timedelta(hours=60) < waited < timedelta(hours=72)
 
 
@@ -330,7 +330,7 @@ def test_several_delivery_workers_at_once_send_no_mail_twice(post: Post, reserve
         try:
             deliver_all()
         finally:
-            transport.drop_connection()
+            transport.drop_connections()
             connection.close()
 
     workers = [Thread(target=work) for _ in range(4)]

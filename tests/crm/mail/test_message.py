@@ -11,14 +11,14 @@ import pytest
 from django.utils import timezone
 
 from crm.errors import Invalid
-from crm.mail.message import as_sender, build
+from crm.mail.message import as_octets, as_sender, build
 from crm.models import OutboxMail, Purpose
 
 Reserve = Callable[..., OutboxMail]
 
 
 def over_the_wire(mail: OutboxMail) -> EmailMessage:
-    octets = build(mail).as_bytes()
+    octets = as_octets(mail)
     assert octets.isascii()
     assert octets.endswith(b"\r\n")
     assert max(map(len, octets.split(b"\r\n"))) <= 998
@@ -88,8 +88,8 @@ def test_an_html_part_stands_beside_the_text(reserve: Reserve) -> None:
 
 def test_a_row_may_bring_headers_of_its_own(reserve: Reserve) -> None:
     headers = {
-        "List-Unsubscribe": "<https://drover.example/u/abc>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "In-Reply-To": "<1@oakvale.example>",
+        "References": "<0@oakvale.example> <1@oakvale.example>",
     }
 
     message = over_the_wire(reserve(headers=headers))
@@ -147,3 +147,17 @@ def test_a_senders_name_is_checked_when_it_is_stored(name: str) -> None:
 
 def test_a_senders_name_is_quoted_where_it_must_be() -> None:
     assert as_sender('Field, "Jo"', "Jo@OakVale.example") == '"Field, \\"Jo\\"" <jo@oakvale.example>'
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello", "x" * 2000, "Grüße, " * 30 + "x" * 900, "佐藤さん、こんにちは\n" * 40, "", "a \r\n\r\n ."]
+)
+def test_what_goes_over_the_wire_is_what_the_standard_library_would_write(reserve: Reserve, text: str) -> None:
+    mail = reserve(body_text=text, body_html=f"<p>{text}</p>", subject=(text.split("\n")[0] or "x").strip()[:300])
+    wire = over_the_wire(mail)
+    written = email.message_from_bytes(build(mail).as_bytes().replace(b"\r\n", b"\n"), policy=email.policy.default)
+    assert [(name, value) for name, value in wire.items() if name not in ("Content-Type", "Date")] == [
+        (name, value) for name, value in written.items() if name not in ("Content-Type", "Date")
+    ]
+    for kind in ("plain", "html"):
+        assert body_of(wire.get_body((kind,))) == body_of(written.get_body((kind,)))

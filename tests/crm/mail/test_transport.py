@@ -8,7 +8,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pytest_django import Settings
 
 from crm.mail import delivery
-from crm.mail.transport import Relay, drop_connection
+from crm.mail.transport import Relay, drop_connections
 from crm.models import MailState, OutboxMail
 from tests.smtp import Post, free_port
 
@@ -65,7 +65,7 @@ def test_mail_waits_while_the_login_is_refused(settings: Settings, reserve: Call
         settings.EMAIL_URL = f"smtp://jo:secret@127.0.0.1:{controller.port}"
         delivery.deliver_slice(5)
     finally:
-        drop_connection()
+        drop_connections()
         controller.stop()
     mail.refresh_from_db()
     assert mail.state == MailState.SENT

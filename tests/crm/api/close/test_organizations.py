@@ -50,7 +50,7 @@ def test_an_organization_shows_statuses_pipelines_fields_and_members(
     assert shown["inactive_memberships"][0]["user_id"] == close_id("user", colleague.user_id)
     assert shown["inactive_memberships"][0]["user_timezone"] == "Europe/Paris"
     assert "user" not in shown["memberships"][0]
-    assert (shown["require_unsubscribe_link"], shown["enable_unsubscribe_link"]) == (False, False)
+    assert (shown["require_unsubscribe_link"], shown["enable_unsubscribe_link"]) == (False, True)
 
 
 def test_users_are_shown_as_objects_when_asked_for(close: Close, path: str, user: object) -> None:
@@ -73,9 +73,11 @@ def test_only_what_is_asked_for_is_looked_up(close: Close, path: str, organizati
 
 def test_name_currency_and_the_order_of_statuses_are_set(close: Close, path: str, statuses: list[LeadStatus]) -> None:
     last = {"id": close_id("stat", statuses[-1].pk)}
-    body = {"name": "Fennmark", "currency": "EUR", "lead_statuses": [last], "require_unsubscribe_link": False}
-    shown = close.put(path, body).json()
+    body = {"name": "Fennmark", "currency": "EUR", "lead_statuses": [last], "enable_unsubscribe_link": True}
+    link = {"require_unsubscribe_link": True, "postal_address": "Oak Lane 1\nOakvale"}
+    shown = close.put(path, {**body, **link}).json()
     assert (shown["name"], shown["currency"]) == ("Fennmark", "EUR")
+    assert {key: shown[key] for key in link} == link
     assert [status["label"] for status in shown["lead_statuses"]] == ["Customer", "Potential", "Trial"]
     assert close.post("/lead/", {"name": "Oakvale"}).json()["status_label"] == "Customer"
 
@@ -88,7 +90,11 @@ def test_name_currency_and_the_order_of_statuses_are_set(close: Close, path: str
         ({"currency": None}, ["currency"]),
         ({"lead_statuses": None}, ["lead_statuses"]),
         ({"lead_statuses": [3]}, ["lead_statuses"]),
-        ({"enable_unsubscribe_link": True}, ["enable_unsubscribe_link"]),
+        ({"enable_unsubscribe_link": False}, ["enable_unsubscribe_link"]),
+        (
+            {"require_unsubscribe_link": "yes", "postal_address": 3},
+            ["require_unsubscribe_link", "postal_address"],
+        ),
     ],
 )
 def test_all_that_is_wrong_is_told_and_nothing_is_set(

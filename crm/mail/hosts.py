@@ -1,0 +1,82 @@
+"""Which hosts an account may send through: what a member names must not lead into our own network."""
+
+import ipaddress
+import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TookTooLong
+
+from django.conf import settings
+
+from crm.errors import Invalid
+
+RESOLVE_SECONDS = 5
+_MAX_LENGTH = 253  # RFC 1035 2.3.4, as text
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_PRIVATE = "Hosts on private, loopback or link-local addresses are not allowed."
+
+_resolvers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
+
+
+class HostRefused(Invalid):
+    """The host leads where accounts must not send to."""
+
+
+def clean_host(text: str) -> str:
+    """A host name or an IP address, in lower case and A-labels. `Invalid` where it is neither."""
+    host = text.strip().lower().removeprefix("[").removesuffix("]")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        host = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise Invalid(["Not a valid host name."]) from None
+    if len(host) > _MAX_LENGTH or not _HOST.fullmatch(host):
+        raise Invalid(["Not a valid host name."])
+    return host
+
+
+def refuse_private(host: str) -> None:
+    """`HostRefused` where `host` leads to a private address now. One that does not resolve now is let pass: whoever
+    connects asks again."""
+    try:
+        address_of(host)
+    except OSError:
+        return
+
+
+def address_of(host: str) -> str:
+    """The IP address to connect to: resolved and checked, so that what was checked is what is connected to.
+
+    `HostRefused` where any of its addresses is not public and ALLOW_PRIVATE_SMTP_HOSTS is off; OSError where it does
+    not resolve within RESOLVE_SECONDS. Not the first public one of several: a name that answers with both is an attack.
+    """
+    asked = _resolvers.submit(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+    try:
+        found = asked.result(RESOLVE_SECONDS)
+    except TookTooLong:
+        asked.cancel()
+        raise OSError("the name of the host could not be resolved in time") from None
+    except UnicodeError:
+        raise OSError("not a host name") from None
+    addresses = [entry[4][0] for entry in found]
+    if not settings.ALLOW_PRIVATE_SMTP_HOSTS and not all(map(is_public, addresses)):
+        raise HostRefused([_PRIVATE])
+    return addresses[0]
+
+
+def is_public(text: str) -> bool:
+    """Whether this IP address is one of the whole internet. Not where it wraps another (6to4, Teredo, NAT64)."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            address = address.ipv4_mapped
+        elif address.sixtofour or address.teredo or address in _NAT64:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
