@@ -45,6 +45,7 @@ from search.expressions import (
     text_value,
     uuid_array,
 )
+from search.external import node_types
 from search.nodes import (
     And,
     AnyId,
@@ -53,6 +54,7 @@ from search.nodes import (
     CustomFieldRef,
     DateRange,
     Exists,
+    External,
     FieldCondition,
     FieldRef,
     HasRelated,
@@ -148,6 +150,8 @@ def _plain(node: Node, object_type: str) -> Expression | Q:
             return text_conditions.in_documents(documents, mode, value)
         case InStatus(_, statuses, first, last):
             return entered(object_type, statuses, cast("datetime | None", first), cast("datetime | None", last))
+        case External(name, arguments):
+            return node_types()[name].condition(arguments)
         case Slice(part, parts):
             return Test(PartOfIds(F("pk"), Value(parts)), "=", Value(part))
         case FieldCondition(field, condition):

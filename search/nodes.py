@@ -249,11 +249,20 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class External:
+    """A test that another app has registered under `type` (`search.external`), with what that app reads from it."""
+
+    type: str
+    arguments: tuple[str, ...]
+    negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MatchAll:
     negate: bool = False
 
 
-Node = And | Or | IsType | Ids | Text | FieldCondition | HasRelated | InStatus | MatchAll | Slice
+Node = And | Or | IsType | Ids | Text | FieldCondition | HasRelated | InStatus | External | MatchAll | Slice
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,16 @@ Records that have rules of their own (leads, contacts, opportunities, statuses, 
 services behind the API keep those rules, a form would go round them.
 """
 
-from crm.admin import activities, contacts, custom_fields, leads, mail, opportunities, organizations, users
+from crm.admin import activities, contacts, custom_fields, leads, mail, operations, opportunities, organizations, users
 
-__all__ = ["activities", "contacts", "custom_fields", "leads", "mail", "opportunities", "organizations", "users"]
+__all__ = [
+    "activities",
+    "contacts",
+    "custom_fields",
+    "leads",
+    "mail",
+    "operations",
+    "opportunities",
+    "organizations",
+    "users",
+]

@@ -1,10 +1,11 @@
 """Writing mail down, so that it leaves once: whoever reserves the same mail twice sends it once."""
 
 import uuid
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from crm.errors import Invalid
 from crm.mail.addresses import normalise
@@ -34,6 +35,30 @@ def reserve_notice(
     )
     OutboxMail.objects.bulk_create([reserved], ignore_conflicts=True)
     transaction.on_commit(ring, robust=True)
+
+
+_FORGET = """
+UPDATE crm_outboxmail AS mail
+SET address = 'erased-' || mail.id, subject = '', body_text = '', body_html = NULL, headers = '{}',
+    error_message = NULL, state = CASE state WHEN 'reserved' THEN 'withheld' ELSE state END
+WHERE organization_id = %(organization)s AND purpose <> 'notice' AND address = ANY(%(addresses)s)
+  AND NOT EXISTS (
+    SELECT FROM crm_contactemail AS kept
+    WHERE kept.organization_id = %(organization)s AND lower(btrim(kept.email)) = mail.address)
+"""
+
+
+def forget_mails(organization_id: UUID, emails: Iterable[str]) -> int:
+    """Empty the organization's mails to these addresses of what they say, and to whom; returns how many.
+
+    Only addresses that none of its contacts has any more. What has not left yet is withheld. Reads the whole outbox.
+    """
+    addresses = list({_normal_if_valid(email) for email in emails})
+    if not addresses:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, {"organization": organization_id, "addresses": addresses})
+        return cursor.rowcount
 
 
 def new_message_id(sender: str) -> str:

@@ -3,6 +3,7 @@ from crm.models.contacts import Contact, ContactEmail, ContactPhone, ContactUrl
 from crm.models.custom_fields import CustomField, FieldObject, FieldType
 from crm.models.leads import Address, Lead, LeadStatus, LeadStatusChange
 from crm.models.mail import EmailAccount, MailState, OutboxMail, Purpose, Suppression
+from crm.models.operations import Counter, IdempotentAnswer, PurgedLead
 from crm.models.opportunities import (
     Opportunity,
     OpportunityStatus,
@@ -33,12 +34,14 @@ __all__ = [
     "ContactEmail",
     "ContactPhone",
     "ContactUrl",
+    "Counter",
     "CustomField",
     "Dialect",
     "EmailAccount",
     "FieldObject",
     "FieldType",
     "Group",
+    "IdempotentAnswer",
     "Lead",
     "LeadStatus",
     "LeadStatusChange",
@@ -51,6 +54,7 @@ __all__ = [
     "OutboxMail",
     "Permission",
     "Pipeline",
+    "PurgedLead",
     "Purpose",
     "Role",
     "StatusType",

@@ -71,6 +71,7 @@ class OutboxMail(Keyed):
         indexes = [
             models.Index(fields=["not_before", "id"], name="outbox_due", condition=Q(state="reserved")),
             models.Index(fields=["claimed_at"], name="outbox_sending", condition=Q(state="sending")),
+            models.Index(fields=["date_created"], name="outbox_unknown", condition=Q(state="unknown")),
         ]
 
 

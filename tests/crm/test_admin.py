@@ -14,12 +14,14 @@ from django.utils import timezone
 
 from crm.admin.base import read_key
 from crm.auth import make_api_key
+from crm.counters import count
 from crm.ids import close_id
 from crm.models import (
     Address,
     ApiKey,
     EmailAccount,
     Group,
+    IdempotentAnswer,
     Lead,
     LeadStatus,
     LeadStatusChange,
@@ -27,6 +29,7 @@ from crm.models import (
     OpportunityStatusChange,
     Organization,
     OutboxMail,
+    PurgedLead,
     Suppression,
     User,
 )
@@ -42,6 +45,8 @@ LARGE = [
     "outboxmail",
     "leadstatuschange",
     "opportunitystatuschange",
+    "idempotentanswer",
+    "purgedlead",
 ]
 
 
@@ -80,6 +85,11 @@ def lead(organization: Organization, membership: Membership) -> Lead:
     factories.ActivityFactory.create(lead=lead, contact=contact, title="Oakvale visit")
     factories.TaskFactory.create(lead=lead, contact=contact, assigned_to=membership.user)
     make_api_key(membership=membership)
+    PurgedLead.objects.create(lead_id=uuid4(), organization=organization, addresses=[])
+    IdempotentAnswer.objects.create(
+        organization=organization, owner=uuid4(), path="/api/v1/lead/", key="oakvale", status=200, body="{}"
+    )
+    count("oakvale")
     return lead
 
 

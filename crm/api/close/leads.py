@@ -49,6 +49,8 @@ class LeadsView(_LeadView):
 
 
 class LeadView(_LeadView):
+    permissions = {"DELETE": Permission.DELETE_LEAD}
+
     @describe("lead_get", "Gives a lead.", answer=LeadAnswer, query=[FIELDS])
     def get(self, request: CloseRequest, id: str) -> Response:
         lead = leads_of(request.caller.organization.pk).filter(pk=parse_close_id("lead", id)).first()
@@ -73,7 +75,6 @@ class LeadView(_LeadView):
 
     @describe("lead_delete", "Deletes a lead and its contacts.", answer=NOTHING)
     def delete(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.DELETE_LEAD)
         lead_id = parse_close_id("lead", id)
         if lead_id is None:
             raise NotFound

@@ -63,6 +63,8 @@ class OrganizationChanges(serializers.Serializer):
 
 
 class OrganizationView(CloseView):
+    permissions = {"PUT": Permission.MANAGE_ORGANIZATION}
+
     @describe(
         "organization_get",
         "Gives the organization with its statuses, pipelines, custom fields and members.",
@@ -81,7 +83,6 @@ class OrganizationView(CloseView):
     )
     def put(self, request: CloseRequest, id: str) -> Response:
         organization = self.organization_of(id)
-        self.require(Permission.MANAGE_ORGANIZATION)
         refused = {flag: "Only false is supported." for flag in _FLAGS if self.body.get(flag, False) is not False}
         if refused:
             raise FieldErrors(refused)
