@@ -51,7 +51,7 @@ def _facts(job: BulkAction) -> list[tuple[str, object]]:
     if job.date_started and job.date_finished:
         facts.append(("Took", duration((job.date_finished - job.date_started).total_seconds())))
     if job.results_limit is not None:
-        facts.append(("At most", f"{number(job.results_limit)} leads"))
+        facts.append(("At most", f"{number(job.results_limit)} results"))
     if job.leads_per_minute is not None:
         facts.append(("Ceiling", f"{number(job.leads_per_minute)} leads a minute"))
     facts.append(("Done mail", "yes" if job.send_done_email else "no"))
