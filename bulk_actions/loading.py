@@ -114,23 +114,27 @@ def freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> int
 
 
 def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
-    """A SELECT of the lead ids, each once, in the order of the job's sort, cut off at its limit."""
+    """A SELECT of the lead ids, each once, in the order of the job's sort.
+
+    The limit counts what the query finds: the first N contacts, say, and then the leads of those (close-api.md 3.9).
+    """
     queryset = target_queryset(action)
     if queryset.query.is_empty():
         return "SELECT NULL::uuid WHERE false", ()
     sql, parameters = queryset.query.sql_with_params()
-    limit = "" if action.results_limit is None else f" LIMIT {action.results_limit:d}"
+    if action.results_limit is not None:
+        sql += f" LIMIT {action.results_limit:d}"
     if queryset.model is not Lead:  # the leads of the objects found, each at the place of its first object
         sql = (
             "SELECT lead_id FROM"
             f" (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS object(lead_id)) AS placed"
             " WHERE lead_id IS NOT NULL GROUP BY lead_id ORDER BY min(rank)"
         )
-    return f"{sql}{limit}", parameters
+    return sql, parameters
 
 
 def target_queryset(action: BulkAction) -> QuerySet:
-    """The leads of the job (or of the contacts or opportunities found), as a queryset of their ids in its order."""
+    """The leads of the job, or of the other objects that its query finds: a queryset of their ids, in its order."""
     queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
     return queryset.values_list("pk" if queryset.model is Lead else "lead")
 

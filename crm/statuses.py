@@ -72,7 +72,9 @@ def delete_status(*, status: LeadStatus) -> None:
     lock_customizations(status.organization_id)
     if not LeadStatus.objects.select_for_update().filter(pk=status.pk).exists():
         raise NotFound
-    if Lead.all_objects.filter(organization_id=status.organization_id, status_id=status.pk).exists():
+    leads = Lead.all_objects.filter(organization_id=status.organization_id, status_id=status.pk)
+    # Asked one by one: each half of the leads has an index of its own.
+    if any(leads.filter(deleted_at__isnull=is_live).exists() for is_live in (True, False)):
         raise Invalid(["The status is used by leads (those deleted in the last 30 days included)."])
     if not LeadStatus.objects.filter(organization_id=status.organization_id).exclude(pk=status.pk).exists():
         raise Invalid(["The last status of an organization cannot be deleted."])

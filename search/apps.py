@@ -6,7 +6,7 @@ class SearchConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from crm.api.close.text_queries import register_search
-        from search.lists import search_list
+        from crm.api.close.searches import register_searches
+        from search.lists import search_list, view_list
 
-        register_search(search_list)
+        register_searches(by_text=search_list, by_view=view_list)

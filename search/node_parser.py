@@ -221,11 +221,8 @@ class NodeParser:
         if view.key in self._inside:
             self._read.problem(id_path, "The Smart View refers to itself.")
             return None
-        if view.object_type is None:
-            self._read.problem(id_path, "Smart Views of this type are not supported yet.")
-            return None
-        if view.query is None:
-            self._read.problem(id_path, "Smart Views without an s_query are not supported yet.")
+        if view.object_type is None or view.problem is not None:
+            self._read.problem(id_path, view.problem or "Object does not exist.")
             return None
         within, self._inside = self._inside, (*self._inside, view.key)
         node = self.node(view.query, f"{id_path}.s_query", view.object_type, depth + 1, is_outermost=True)

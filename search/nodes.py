@@ -113,6 +113,14 @@ class NumberRange:
     lt: Decimal | None = None
     lte: Decimal | None = None
 
+    def holds(self, number: int) -> bool:
+        return (
+            (self.gt is None or number > self.gt)
+            and (self.gte is None or number >= self.gte)
+            and (self.lt is None or number < self.lt)
+            and (self.lte is None or number <= self.lte)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MomentRange:

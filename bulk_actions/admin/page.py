@@ -59,7 +59,7 @@ def _facts(job: BulkAction) -> list[tuple[str, object]]:
     if job.run_at is not None:
         facts.append(("Not before", _moment(job.run_at)))
     if job.results_limit is not None:
-        facts.append(("At most", f"{number(job.results_limit)} leads"))
+        facts.append(("At most", f"{number(job.results_limit)} results"))
     if job.max_leads is not None:
         facts.append(("Refused above", f"{number(job.max_leads)} leads"))
     if job.canary_leads is not None:

@@ -161,7 +161,7 @@ def _one_of(values: list[str]) -> str:
 
 _SAYERS = {
     "match_all": lambda node, names: "",
-    "object_type": lambda node, names: "",
+    "object_type": lambda node, names: {"lead": ""}[node["object_type"]],  # what finds others is no "leads where"
     "and": _say_all,
     "or": _say_any,
     "id": lambda node, names: f"the id is {node['value']}",

@@ -38,7 +38,6 @@ _KEYS_OF_KINDS = {
     "action_type", "sequence_id", "sender_account_id", "sender_name", "sender_email", "calls_assigned_to",
     "from_phone_number_id",
 }  # fmt: skip
-_OF_LEADS = ("contact", "opportunity")  # what a query may find instead of leads: then it means their leads
 _KNOWN_KEYS = sorted(_SHARED_KEYS | _KEYS_OF_KINDS | {"preview_token"})
 _KEYS_OF_PREVIEWS = sorted(_SHARED_KEYS | _KEYS_OF_KINDS | {"seal"})
 
@@ -168,9 +167,10 @@ def _target(kind: Kind, body: Body, caller: Caller, tz: tzinfo) -> _Target:
         resolved = resolve(query={"type": "match_all"}, **common)
         return _Target(replace(resolved, node=Ids(ids)), body.get("sort") or [])
     resolved = resolve(query=body["s_query"], **common)
-    if resolved.object_type != "lead" and (kind == Kind.DELETE or resolved.object_type not in _OF_LEADS):
-        problem = f"This action works on leads, but the query finds objects of the type {resolved.object_type}."
-        raise FieldErrors({"s_query": problem})
+    if kind == Kind.DELETE and resolved.object_type != "lead":
+        # Elsewhere other objects mean their leads; whoever wants some contacts gone must not lose whole leads.
+        problem = f"A bulk delete deletes leads, but the query finds objects of the type {resolved.object_type}."
+        raise FieldErrors({"s_query": f"{problem} For the leads that have such an object use `has_related`."})
     wrapping = body["s_query"] if isinstance(body["s_query"], dict) else {}
     return _Target(resolved, body.get("sort") or wrapping.get("sort") or [], body["s_query"])
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("crm", "0002_records_of_the_language"),
+        ("crm", "0004_search_indexes"),
     ]
 
     operations = [

@@ -424,7 +424,16 @@ def test_simple_filters_are_said_in_one_sentence(organization: Organization) -> 
 
 
 @pytest.mark.parametrize(
-    "query", [None, [], {}, {"type": "new"}, {"type": "and", "queries": 3}, {"type": "or", "queries": []}]
+    "query",
+    [
+        None,
+        [],
+        {},
+        {"type": "new"},
+        {"type": "and", "queries": 3},
+        {"type": "or", "queries": []},
+        {"type": "object_type", "object_type": "contact"},
+    ],
 )
 def test_filters_without_words_are_left_to_their_json(db: None, query: object) -> None:
     assert sentence_of(query) is None

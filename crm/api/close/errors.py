@@ -48,6 +48,11 @@ def answer_to(problem: Exception, *, may_be_repeated: bool) -> Response | None:
             response = _plain(DATABASE_AWAY, status.HTTP_503_SERVICE_UNAVAILABLE)
             response["Retry-After"] = "2"
             return response
+        case exceptions.ParseError():
+            # A body that is no JSON: clients look for this in either of the two shapes (close-api.md 1.4).
+            response = _validation([str(problem.detail)], {})
+            response.data["error"] = str(problem.detail)
+            return response
         case exceptions.APIException():
             response = _plain(str(problem.detail), problem.status_code)
             if header := getattr(problem, "auth_header", None):

@@ -10,7 +10,7 @@ from crm.api.close.conventions import CloseRequest, CloseView, paginate
 from crm.api.close.inputs import read_lead, read_new_lead
 from crm.api.close.openapi import FIELDS, NOTHING, PAGING, describe, page, query_text
 from crm.api.close.record_schemas import LeadAnswer, LeadBody, LeadChanges
-from crm.api.close.text_queries import searching
+from crm.api.close.searches import searching
 from crm.errors import NotFound
 from crm.ids import parse_close_id
 from crm.leads import create_lead, delete_lead, leads_of, update_lead

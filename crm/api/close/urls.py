@@ -7,6 +7,7 @@ from crm.api.close import (
     groups,
     lead_merge,
     leads,
+    me,
     memberships,
     opportunities,
     opportunity_status_changes,
@@ -20,6 +21,7 @@ from crm.api.close import (
 )
 
 urlpatterns = [
+    *me.urlpatterns,
     *users.urlpatterns,
     *organizations.urlpatterns,
     *memberships.urlpatterns,
