@@ -4,7 +4,8 @@ Logic is two-valued: a condition on an absent value is false, and its negation t
 everywhere but under a negation, so each negation says IS NOT TRUE (or NOT EXISTS) and nothing else needs care.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import cast
 from uuid import UUID
@@ -154,8 +155,9 @@ def _plain(node: Node, object_type: str, owner: UUID) -> Expression | Q:
         case And(queries) | Or(queries):
             if not queries:
                 return TRUE
-            parts = [_condition(query, object_type, owner) for query in queries]
-            return Q(*parts, _connector=Q.OR if isinstance(node, Or) else Q.AND)
+            is_or = isinstance(node, Or)
+            parts = [_condition(query, object_type, owner) for query in (_gathered(queries) if is_or else queries)]
+            return Q(*parts, _connector=Q.OR if is_or else Q.AND)
         case MatchAll():
             return TRUE
         case IsType(holds):
@@ -186,6 +188,19 @@ def _lead_says(mode: Mode, value: str, said: Expression | Q, owner: UUID) -> Exp
     if is_settled_by_index(mode, value):
         said = Q(Q(IsWholeInTextIndex(F("pk"), Value(owner, UUIDField()))), said, _connector=Q.OR)
     return Q(LeadSays(F("pk"), text_value(wanted)), said)
+
+
+def _gathered(queries: Sequence[Node]) -> list[Node]:
+    """The same `or`, where the values of one field stand in one list: of 10,000 conditions Django took 4 s to build."""
+    lists: dict[FieldRef, dict[str, None]] = defaultdict(dict)
+    others: list[Node] = []
+    for query in queries:
+        match query:
+            case FieldCondition(field, AnyOf(values), negate=False):
+                lists[field].update(dict.fromkeys(values))
+            case _:
+                others.append(query)
+    return [*others, *(FieldCondition(field, AnyOf(tuple(values))) for field, values in lists.items())]
 
 
 def _related(this: str, related: str) -> QuerySet[Model]:

@@ -131,13 +131,13 @@ def conditions(kind: str, world: World) -> st.SearchStrategy:
     some = st.lists(st.sampled_from([*keys, *strange]), max_size=3)
     by_kind = {
         "text": [texts, terms],
-        "zone": [texts, st.builds(lambda zone: q.term(zone), st.sampled_from(ZONES)), _local_times(), _local_times()],
+        "zone": [_local_times(), texts, st.builds(lambda zone: q.term(zone), st.sampled_from(ZONES))],
         "number": [ranges],
         "moment": [times],
         "boolean": [st.builds(lambda value: {"type": "boolean", "value": value}, st.booleans())],
     }
     if kind in by_kind:
-        return st.one_of(st.just(q.EXISTS), *by_kind[kind])
+        return st.one_of(*by_kind[kind], st.just(q.EXISTS))
     references = [some.map(lambda found: q.term(*found))]
     if kind != "pipeline":
         references.append(some.map(lambda found: {"type": "reference", "reference_type": kind, "object_ids": found}))
@@ -145,7 +145,7 @@ def conditions(kind: str, world: World) -> st.SearchStrategy:
         whom = st.lists(st.sampled_from([*keys, *strange, *world.groups, "CURRENT_USER"]), max_size=3)
         others = whom.map(lambda found: {"type": "reference", "reference_type": "user_or_group", "object_ids": found})
         references += [st.just({"type": "current_user"}), others, others]
-    return st.one_of(st.just(q.EXISTS), *references)
+    return st.one_of(*references, st.just(q.EXISTS))
 
 
 @cache
