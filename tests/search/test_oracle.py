@@ -58,7 +58,7 @@ def test_the_compiler_selects_and_orders_what_the_matcher_does(caller: Caller, n
     ask()
     assert asked >= QUERIES
     assert asked * WORLDS >= 2_000
-    assert telling > QUERIES // 5  # select some objects and not others
+    assert telling > QUERIES // 8  # select some objects and not others; 20 to 40 % do
 
 
 def types_in(query: object) -> Iterator[str]:
