@@ -5,7 +5,7 @@ READY := .venv/.up-to-date
 SLOW := faults or browser or stack
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-fast lint bench openapi
+.PHONY: help demo up test test-fast fuzz lint bench openapi
 
 help:
 	@echo "make demo       seed data and run bulk jobs end to end, with progress bars"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       every test        make test-fast   without faults, browser and running stacks"
 	@echo "make lint       what CI checks    make bench       ratios against raw SQL"
 	@echo "make openapi    write docs/openapi.yaml anew"
+	@echo "make fuzz       random searches against a plain matcher (FUZZ_QUERIES, default 40000)"
 
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
@@ -31,6 +32,11 @@ test: test-fast
 
 test-fast: $(READY)
 	$(RUN) -m pytest -n 2 -m "not ($(SLOW))"
+
+# Other worlds each time; FUZZ_FIRST_WORLD, which stands in the name of a failed test, brings the same ones back.
+fuzz: $(READY)
+	FUZZ_QUERIES=$${FUZZ_QUERIES:-40000} FUZZ_FIRST_WORLD=$${FUZZ_FIRST_WORLD:-$$(date +%s)} \
+		$(RUN) -m pytest -n 2 tests/search/test_oracle.py -k compiler
 
 lint: $(READY)
 	$(RUN) -m ruff check .

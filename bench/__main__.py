@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -91,9 +92,22 @@ def _measure(world: World, database_url: str, sizes: list[int], repeats: int, ta
     world.restore(sizes[-1])
     pause = engine.pause_seconds(world, kinds[0], PAUSES)
     found = report.bars(measurements, accept=accept, pause=pause, small_peak_mb=small_peak_mb)
+    searches = _searches(world, sizes[-1], found)
     report.show(found, measurements)
-    file = report.save(found, measurements, accept=accept, pause=pause, small_peak_mb=small_peak_mb)
+    file = report.save(found, measurements, accept=accept, pause=pause, small_peak_mb=small_peak_mb, searches=searches)
     progress.print(f"all numbers: {file}")
+
+
+def _searches(world: World, n_leads: int, found: list[report.Bar]) -> list[dict[str, object]]:
+    """Adds to `found`. Last of all, since it leaves other leads behind."""
+    from bench import search
+
+    progress.print(f"making {n_leads:,} leads with all that hangs on them")
+    search.fill(world, n_leads)
+    progress.print("searching")
+    searches = search.timed(world)
+    found += search.bars(searches, search.loading(world), n_leads)
+    return [asdict(each) for each in searches]
 
 
 def _small_peak(world: World, kinds: list[Work], n_leads: int) -> float:

@@ -46,6 +46,22 @@ def run(world: World, work: Work, n_leads: int) -> Run:
     return Run(total=ended - began, loading=loaded - seen.get("loading", began))
 
 
+def loading_seconds(world: World, kind: str, body: dict[str, object]) -> float:
+    """From the first sight of `loading` to that of what comes after. The job is cancelled then."""
+    job = world.crm.call("post", f"bulk_action/{kind}", body)
+    key, began = key_of(job["id"]), time.monotonic()
+    loading = None
+    while (status := _status(world, key)) in ("created", "loading"):
+        loading = loading or (time.monotonic() if status == "loading" else None)
+        if time.monotonic() - began > JOB_SECONDS:
+            raise JobFailed(f"Loading took longer than {JOB_SECONDS} s.")
+        time.sleep(POLL_SECONDS)
+    seconds = time.monotonic() - (loading or began)
+    if status not in ("done", "error"):
+        world.crm.call("post", f"bulk_action/{kind}/{job['id']}/cancel", {})
+    return seconds
+
+
 def accept_seconds(world: World, work: Work, n: int) -> list[float]:
     """How long each of `n` POSTs took that ask for all leads. Each job is cancelled at once."""
     took = []

@@ -5,3 +5,9 @@ class BulkActionsConfig(AppConfig):
     name = "bulk_actions"
     verbose_name = "Jobs"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from bulk_actions.targets import BULK_ACTION_NODE
+        from search.external import register
+
+        register(BULK_ACTION_NODE)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Sum
 from django.db.models.functions import Now
 
+from bulk_actions import slots
 from bulk_actions.models import Batch, BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -30,4 +31,8 @@ def pause_if_plainly_wrong(action_id: UUID) -> bool:
     if not enough or sums["failed"] <= sums["leads"] * action.max_failure_ratio:
         return False
     log.warning("bulk_action.too_many_failures", job_id=str(action_id), **sums)
-    return move(action_id, expected={Status.PROCESSING}, to=Status.PAUSED, reason=TOO_MANY_FAILURES, date_paused=Now())
+    changes = {"reason": TOO_MANY_FAILURES, "date_paused": Now()}
+    if not move(action_id, expected={Status.PROCESSING}, to=Status.PAUSED, **changes):
+        return False
+    slots.ring_startable(action.organization_id)
+    return True

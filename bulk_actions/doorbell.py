@@ -21,18 +21,24 @@ log = structlog.get_logger(__name__)
 _BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 
-def ring(action_id: UUID, numbers: Iterable[int] | None = None, *, after_seconds: float = 0) -> None:
-    """Ask workers to look at the job, now or in a moment. Never raises for a broker that is away."""
+def ring(action_id: UUID, numbers: Iterable[int] | None = None, *, after_seconds: float = 0) -> int:
+    """Ask workers to look at the job, now or in a moment; returns how many bells were rung that did not wait already.
+
+    Never raises for a broker that is away.
+    """
     from bulk_actions.tasks import run
 
+    n_rung = 0
     for number in numbers if numbers is not None else range(1):
         life = settings.BULK_DOORBELL_SECONDS + after_seconds
         try:
             if cache.add(_mark(action_id, number), 1, timeout=life):
                 _publish(run, action_id, number, after_seconds, life)
+                n_rung += 1
         except _BROKER_AWAY as problem:
             log.warning("doorbell.lost", job_id=str(action_id), problem=str(problem))
-            return
+            break
+    return n_rung
 
 
 def _publish(run: Task, action_id: UUID, number: int, after_seconds: float, life: float) -> None:

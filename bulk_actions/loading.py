@@ -9,7 +9,7 @@ from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from bulk_actions import doorbell, locks
+from bulk_actions import doorbell, locks, seals, undoing
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -20,11 +20,21 @@ from search.resolve import Resolved
 log = structlog.get_logger(__name__)
 
 
+TOO_MANY_LEADS = "too_many_leads"
+
+
+class _TooManyLeads(Exception):
+    def __init__(self, n_leads: int) -> None:
+        super().__init__(n_leads)
+        self.n_leads = n_leads
+
+
 def load(action_id: UUID) -> None:
     """Write the batches and move the job on to `processing`, in one commit; nothing when somebody else loads it.
 
-    Sets the job to `error` when the query runs into its time limit or cannot be computed. A pause or cancel stops the
-    statement (`pg_cancel_backend`); then nothing has been written and the job stays as the person has set it.
+    Sets the job to `error` when the query runs into its time limit or cannot be computed, and when it finds more than
+    `max_leads`. A pause or cancel stops the statement (`pg_cancel_backend`); then nothing has been written and the job
+    stays as the person has set it.
     """
     began = time.monotonic()
     job = BulkAction.objects.filter(pk=action_id, status=Status.LOADING)
@@ -32,13 +42,23 @@ def load(action_id: UUID) -> None:
     if action is None:
         return
     # Before the transaction: a large query takes seconds to compile, and a transaction must not lie idle for long.
-    targets, parameters = _targets(action)
+    sealed = seals.given_to(action)
+    is_undo = action.undo_of_id is not None
+    targets, parameters = targets_of(action) if sealed is None and not is_undo else ("", ())
     try:
         with transaction.atomic():
             if not locks.become_loader(action_id) or not job.exists():
                 return
             _lift_limits()
-            n_leads = _freeze(action_id, targets, parameters)
+            if is_undo:
+                n_leads = undoing.freeze(action)
+            elif sealed is None:
+                n_leads = freeze(action_id, targets, parameters)
+            else:
+                n_leads = sealed.n_leads
+                seals.hand_over(sealed, action)
+            if action.max_leads is not None and n_leads > action.max_leads:
+                raise _TooManyLeads(n_leads)
             moved = move(
                 action_id, expected={Status.LOADING}, to=Status.PROCESSING, n_leads=n_leads, n_objects=n_leads,
                 date_started=action.date_started or Now(),
@@ -49,6 +69,8 @@ def load(action_id: UUID) -> None:
         log.info(
             "bulk_action.loaded", job_id=str(action_id), n_leads=n_leads, seconds=round(time.monotonic() - began, 3)
         )
+    except _TooManyLeads as problem:
+        _give_up(action_id, TOO_MANY_LEADS, too_many_leads(problem.n_leads, action.max_leads))
     except OperationalError as problem:
         if getattr(problem.__cause__, "sqlstate", None) != "57014":  # query_canceled
             raise
@@ -56,6 +78,10 @@ def load(action_id: UUID) -> None:
             _give_up(action_id, "query_too_slow", "Finding the leads took too long. Narrow the query down.")
     except DataError as problem:
         _give_up(action_id, "query_failed", f"The query could not be computed: {problem}")
+
+
+def too_many_leads(n_leads: int, max_leads: int) -> str:
+    return f"The query finds {n_leads:,} leads; max_leads allows {max_leads:,}."
 
 
 def _lift_limits() -> None:
@@ -66,8 +92,8 @@ def _lift_limits() -> None:
         )
 
 
-def _freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> int:
-    """INSERT the batches; returns the number of leads in them. No id passes through Python."""
+def freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> int:
+    """INSERT the batches of a job, or of a sealed preview; returns the number of leads. No id passes through Python."""
     size = int(settings.BULK_STORED_BATCH)
     with connection.cursor() as cursor:
         # One array of all ids, cut into slices: 16 bytes a lead in the server's memory, and half the time of numbering
@@ -87,24 +113,28 @@ def _freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> in
         return int(cursor.fetchone()[0])
 
 
-def _targets(action: BulkAction) -> tuple[str, tuple[object, ...]]:
-    """A SELECT of the lead ids, each once, in the order of the job's sort, cut off at its limit."""
+def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
+    """A SELECT of the lead ids, each once, in the order of the job's sort.
+
+    The limit counts what the query finds: the first N contacts, say, and then the leads of those (close-api.md 3.9).
+    """
     queryset = target_queryset(action)
     if queryset.query.is_empty():
         return "SELECT NULL::uuid WHERE false", ()
     sql, parameters = queryset.query.sql_with_params()
-    limit = "" if action.results_limit is None else f" LIMIT {action.results_limit:d}"
+    if action.results_limit is not None:
+        sql += f" LIMIT {action.results_limit:d}"
     if queryset.model is not Lead:  # the leads of the objects found, each at the place of its first object
         sql = (
             "SELECT lead_id FROM"
             f" (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS object(lead_id)) AS placed"
             " WHERE lead_id IS NOT NULL GROUP BY lead_id ORDER BY min(rank)"
         )
-    return f"{sql}{limit}", parameters
+    return sql, parameters
 
 
 def target_queryset(action: BulkAction) -> QuerySet:
-    """The leads of the job (or of the contacts or opportunities found), as a queryset of their ids in its order."""
+    """The leads of the job, or of the other objects that its query finds: a queryset of their ids, in its order."""
     queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
     return queryset.values_list("pk" if queryset.model is Lead else "lead")
 

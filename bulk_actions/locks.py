@@ -10,6 +10,7 @@ class Purpose(IntEnum):
     GATE = 0  # work holds it shared; pause and cancel take it exclusively
     LOADER = 1  # one loader at a time
     PACE = 2  # workers of a job with a ceiling count one after the other
+    LEDGER = 3  # whoever copies values out of a ledger shares it; scrubbing one takes it exclusively
     SLOT = 16  # + number: one slice per slot of a job
 
 
@@ -32,6 +33,16 @@ def close_gate(action_id: UUID) -> None:
 def wait_for_pace(action_id: UUID) -> None:
     """Take turns with the other workers of a job that has a ceiling."""
     _run("SELECT pg_advisory_xact_lock(%s)", action_id, Purpose.PACE)
+
+
+def share_ledger(action_id: UUID) -> None:
+    """Keep the values in a job's ledger from being taken out until the transaction ends."""
+    _run("SELECT pg_advisory_xact_lock_shared(%s)", action_id, Purpose.LEDGER)
+
+
+def hold_ledger(action_id: UUID) -> None:
+    """Wait until nobody copies values out of a job's ledger. Raises OperationalError when `lock_timeout` runs out."""
+    _run("SELECT pg_advisory_xact_lock(%s)", action_id, Purpose.LEDGER)
 
 
 def take_slot(action_id: UUID, number: int) -> bool:

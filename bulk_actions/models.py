@@ -115,6 +115,29 @@ class BulkAction(Keyed, Dated):
         return close_id(PREFIX[Kind(self.kind)], self.pk)
 
 
+class Preview(Keyed):
+    """The targets of a preview, frozen for the create that is to come: its batches have its id as their `action`.
+
+    `order` is what the preview was asked for, as far as it says which leads and what with them; `asked` are digests of
+    the keys of the body that chose the leads. `used_by` is the job that was created with it.
+    """
+
+    organization = models.ForeignKey("crm.Organization", models.CASCADE, related_name="+", db_index=False)
+    kind = models.TextField(choices=Kind.choices)
+    created_by = models.ForeignKey("crm.User", models.CASCADE, related_name="+", db_index=False)
+    order = models.JSONField()
+    asked = models.JSONField()
+    n_leads = models.BigIntegerField()
+    date_created = models.DateTimeField(db_default=Now())
+    used_by = plain_reference("bulk_actions.BulkAction", null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["date_created"], name="preview_age"),
+            models.Index(fields=["used_by"], name="preview_used_by", condition=Q(used_by__isnull=False)),
+        ]
+
+
 class Batch(models.Model):
     """A piece of a job's frozen target list, and what became of it: the ledger.
 

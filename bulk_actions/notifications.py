@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db.models import Count
 
-from bulk_actions.actions import ACTIONS
+from bulk_actions.actions import describe
 from bulk_actions.models import BulkAction, LeadOutcome
 from bulk_actions.states import Status
 from crm.mail.outbox import reserve_notice
@@ -19,7 +19,7 @@ def reserve_mail(action: BulkAction) -> None:
         to=action.created_by,
         source_id=action.pk,
         step="ended",
-        subject=f"{_headline(action)}: {ACTIONS[action.kind].describe(action)}",
+        subject=f"{_headline(action)}: {describe(action)}",
         body_text=_body(action),
     )
 
@@ -34,7 +34,7 @@ def _body(action: BulkAction) -> str:
     lines = [
         f"Your bulk action has ended: {_headline(action).lower()}.",
         "",
-        f"What:       {ACTIONS[action.kind].describe(action)}",
+        f"What:       {describe(action)}",
         f"Leads:      {_number(action.n_leads)}",
         f"Changed:    {_number(action.n_succeeded)}",
         f"Unchanged:  {_number(action.n_unchanged)}",

@@ -8,6 +8,7 @@ from bulk_actions.models import BulkAction
 
 _STEP_SECONDS = 0.25  # a job with a ceiling goes in steps of this length
 _CATCH_UP_SECONDS = 2.0  # what it may make up for when its turn comes late
+_LOOK_AGAIN_SECONDS = 1.0  # at the latest: the ceiling may have been changed
 
 
 class Pace:
@@ -29,7 +30,7 @@ class Pace:
 
 
 def allowance(action: BulkAction) -> tuple[int | None, float]:
-    """How many leads the job's ceiling allows now (None: any number), and the seconds to wait when that is 0.
+    """How many leads the job's ceiling allows now (None: any number), and the seconds to look again when that is 0.
 
     Takes the pace lock, so that the workers of one job count one after the other. What has been done is read from the
     ledger: no other clock or counter can disagree with it.
@@ -41,7 +42,7 @@ def allowance(action: BulkAction) -> tuple[int | None, float]:
     per_second = action.leads_per_minute / 60
     step = max(_STEP_SECONDS, 1 / per_second)
     if elapsed < step:
-        return 0, step - elapsed
+        return 0, min(step - elapsed, _LOOK_AGAIN_SECONDS)
     return max(1, int(per_second * min(elapsed, max(_CATCH_UP_SECONDS, step)))), 0
 
 

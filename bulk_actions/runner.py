@@ -1,5 +1,6 @@
 """What workers do with a job: a slice of its work, safe to run any number of times, from anywhere, at once."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from enum import Enum
@@ -8,8 +9,10 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import (
+    DatabaseError,
     DataError,
     IntegrityError,
+    InterfaceError,
     InternalError,
     OperationalError,
     ProgrammingError,
@@ -19,18 +22,20 @@ from django.db import (
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from bulk_actions import breaker, doorbell, ledger, locks, slots
-from bulk_actions.actions import ACTIONS, Change
+from bulk_actions import breaker, canary, doorbell, ledger, locks, matches, slots, turns
+from bulk_actions.actions import Change, change_of
 from bulk_actions.errors import JobImpossible
 from bulk_actions.loading import load
-from bulk_actions.models import Batch, BulkAction
+from bulk_actions.models import Batch, BulkAction, OnChanged
 from bulk_actions.pace import Pace, allowance
 from bulk_actions.problems import is_cut_off, may_be_tried_again
 from bulk_actions.services import end_with_error, finish
 from bulk_actions.states import ACTIVE, FINAL, IDLE, Status
+from crm.counters import count
 
 log = structlog.get_logger(__name__)
 
+ROLLED_BACK = "batches_rolled_back"  # the counter
 _ROW_PROBLEMS = (DataError, IntegrityError, InternalError, ProgrammingError)
 _ISOLATION_SECONDS = 1.0  # that a transaction may spend on finding leads that the database refuses
 
@@ -42,6 +47,7 @@ class Slice(Enum):
 
     OVER = "its time was over, there is more to do"
     WAIT = "the ceiling allows nothing for a moment"
+    SURPLUS = "others want the workers: the job goes on with fewer of them"
     NOTHING = "nothing for us: others have the rest in hand, or the job does not run"
 
 
@@ -69,6 +75,7 @@ def run_slice(action_id: UUID, number: int = 0) -> Slice:
         if is_cut_off(problem):
             log.warning("bulk_action.slice_cut_off", job_id=str(action_id), problem=str(problem).strip())
             connection.close()
+            _count_rolled_back()
         else:
             # A bug of ours would come back at every doorbell: the job ends here, and its person hears of it.
             log.exception("bulk_action.internal_error", job_id=str(action_id))
@@ -83,32 +90,43 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
     if action.status not in ACTIVE and not slots.start_if_free(action):
         return Slice.NOTHING
     load(action_id)
-    doorbell.ring(action_id, _numbers(action_id, but=number))
+    if action.on_changed == OnChanged.SKIP:
+        matches.condition_of(action_id)  # compiled before a transaction would lie idle over it
     last = _work(action_id, number)
-    if last.end is Slice.NOTHING:
+    if last.end in (Slice.NOTHING, Slice.SURPLUS):
         finish(action_id)
     else:
         doorbell.ring(action_id, range(number, number + 1), after_seconds=last.wait_seconds)
     return last.end or Slice.NOTHING
 
 
-def _numbers(action_id: UUID, but: int) -> list[int]:
-    """The doorbells of the other workers that the job can keep busy: one per pending batch, at most all workers."""
-    pending = Batch.objects.filter(action=action_id, date_done__isnull=True)[: settings.BULK_WORKERS]
-    return [number for number in range(len(pending.values_list("pk"))) if number != but]
+def _ring_others(action_id: UUID, numbers: range) -> None:
+    """Ring for more workers, as far as there is a pending batch for each."""
+    pending = Batch.objects.filter(action=action_id, date_done__isnull=True)[: numbers.stop]
+    n_pending = len(pending.values_list("pk"))
+    doorbell.ring(action_id, [number for number in numbers if number < n_pending])
 
 
 def _work(action_id: UUID, number: int) -> _Step:
     """Steps until the slice is over; the last one says how it ended. A slice that is cut off stays noted as begun."""
     started = _note_start(action_id)
-    others_wait = BulkAction.objects.filter(status__in=ACTIVE).exclude(pk=action_id).exists()
-    seconds = settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT if others_wait else settings.BULK_SLICE_SECONDS
-    deadline, pace, first = time.monotonic() + seconds, Pace(), True
+    turn_began, pace, first, n_rung = time.monotonic(), Pace(), True, 0
     # Workers have died over this job and nothing was done since: from here on, one batch at a time, each noted before
     # it is tried, so that the guilty one is known by the next death.
     careful = started > 3 + settings.BULK_WORKERS
     while True:
+        turn = turns.turn_of(action_id)
+        # Only number 0 rings for more. Did all, workers with nothing to do would ring for each other without end.
+        if number == 0 and turn.workers > n_rung:
+            _ring_others(action_id, range(max(1, n_rung), turn.workers))
+        n_rung = turn.workers
         began = time.monotonic()
+        if number >= turn.workers:
+            step = _Step(end=Slice.SURPLUS)
+            break
+        if began - turn_began >= turn.seconds:
+            step = _Step(end=Slice.OVER)
+            break
         step = _tried(action_id, number, pace, careful=careful)
         if step.end:
             break
@@ -118,9 +136,6 @@ def _work(action_id: UUID, number: int) -> _Step:
             first = False
         if step.n_failed and breaker.pause_if_plainly_wrong(action_id):
             step = _Step(end=Slice.NOTHING)
-            break
-        if time.monotonic() >= deadline:
-            step = _Step(end=Slice.OVER)
             break
     _note_end(action_id)
     return step
@@ -137,7 +152,13 @@ def _tried(action_id: UUID, number: int, pace: Pace, *, careful: bool) -> _Step:
         if not may_be_tried_again(problem):
             raise
         log.info("bulk_action.batch_rolled_back", job_id=str(action_id), problem=str(problem).strip())
+        _count_rolled_back()
         return _Step()
+
+
+def _count_rolled_back() -> None:
+    with contextlib.suppress(DatabaseError, InterfaceError):  # a count is not worth a slice
+        count(ROLLED_BACK)
 
 
 def _note_start(action_id: UUID) -> int:
@@ -163,9 +184,9 @@ def _step(action_id: UUID, number: int, pace: Pace) -> _Step:
         action = _enter(action_id, number)
         if action is None:
             return _Step(end=Slice.NOTHING)
-        allowed, wait_seconds = allowance(action)
-        if allowed == 0:
-            return _Step(end=Slice.WAIT, wait_seconds=wait_seconds)
+        allowed, stop = _allowed(action)
+        if stop:
+            return stop
         claims = ledger.claim(action_id, pace.batches if allowed is None else 1)
         if not claims:
             return _Step(end=Slice.NOTHING)
@@ -173,6 +194,18 @@ def _step(action_id: UUID, number: int, pace: Pace) -> _Step:
         if len(pieces) == 1:
             pieces = [_shortened(*pieces[0], pace.leads if allowed is None else allowed)]
         return _applied(action, pieces)
+
+
+def _allowed(action: BulkAction) -> tuple[int | None, _Step | None]:
+    """How many leads a step may change now (None: any number), or how it ends at once."""
+    left = canary.leads_left(action)
+    if left == 0:
+        canary.pause_behind(action)
+        return 0, _Step(end=Slice.NOTHING)
+    allowed, wait_seconds = allowance(action)
+    if allowed == 0:
+        return 0, _Step(end=Slice.WAIT, wait_seconds=wait_seconds)
+    return min((most for most in (left, allowed) if most is not None), default=None), None
 
 
 def _shortened(batch_id: int, n_leads: int, most: int) -> Piece:
@@ -185,7 +218,10 @@ def _shortened(batch_id: int, n_leads: int, most: int) -> Piece:
 
 def _applied(action: BulkAction, pieces: list[Piece]) -> _Step:
     deadline = time.monotonic() + _ISOLATION_SECONDS
-    return apply_or_isolate(action, ACTIONS[action.kind].change(action), pieces, deadline)
+    change = change_of(action)
+    if action.on_changed == OnChanged.SKIP:
+        change = matches.skipping(action, change)
+    return apply_or_isolate(action, change, pieces, deadline)
 
 
 def apply_or_isolate(action: BulkAction, change: Change, pieces: list[Piece], deadline: float) -> _Step:
@@ -225,9 +261,9 @@ def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False)
         action = _enter(action_id, number)
         if action is None:
             return _Step(end=Slice.NOTHING)
-        allowed, wait_seconds = allowance(action)
-        if allowed == 0:
-            return _Step(end=Slice.WAIT, wait_seconds=wait_seconds)
+        allowed, stop = _allowed(action)
+        if stop:
+            return stop
         claims = ledger.claim(action_id, 1, isolated=True)
         if not claims and not suspects_only:
             claims = ledger.claim(action_id, 1)
@@ -248,7 +284,12 @@ def _isolated_step(action_id: UUID, number: int, *, suspects_only: bool = False)
             if not mine.select_for_update().exists():
                 return _Step(end=Slice.NOTHING)
             mine.update(tried_at=None)
-            return _Step(end=Slice.NOTHING) if action is None else _applied(action, [piece])
+            if action is None:
+                return _Step(end=Slice.NOTHING)
+            left = canary.leads_left(action)  # others may have worked on it since we looked
+            if left == 0:
+                return _Step()
+            return _applied(action, [piece if left is None else _shortened(*piece, left)])
     except Exception as problem:
         # We live: whatever this was, the batch has not killed its worker, and must not be judged for it.
         if is_cut_off(problem) and not may_be_tried_again(problem):

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypedDict, Unpack
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from bulk_actions import doorbell, locks, notifications, slots
+from bulk_actions import doorbell, locks, notifications, seals, slots
 from bulk_actions.models import (
     DEFAULT_FAILURE_RATIO,
     Batch,
@@ -55,45 +56,76 @@ class Order:
     on_changed: OnChanged = OnChanged.APPLY
     retry_of_id: UUID | None = None
     undo_of_id: UUID | None = None
+    preview_id: UUID | None = None  # of the sealed preview whose leads these are
+
+
+class Changes(TypedDict, total=False):
+    """What may be changed of a job while it lives."""
+
+    leads_per_minute: int | None
+    priority: Priority
 
 
 def create_bulk_action(*, order: Order, caller: Caller) -> BulkAction:
-    """Store the job as `created` and ring for it. Costs the same whatever the number of leads."""
+    """Store the job as `created` and ring for it. Costs the same whatever the number of leads.
+
+    Raises FieldErrors("preview_token") when the sealed preview has expired or been used meanwhile.
+    """
+    columns = dict(vars(order))
+    preview_id = columns.pop("preview_id")
     with transaction.atomic():
         action = BulkAction.objects.create(
-            organization=caller.organization, created_by=caller.user, updated_by=caller.user, **vars(order)
+            organization=caller.organization, created_by=caller.user, updated_by=caller.user, **columns
         )
+        if preview_id is not None:
+            seals.use(preview_id, action)
         Transition.objects.create(action=action, new_status=Status.CREATED, by=caller.user)
         doorbell.ring_on_commit(action.pk)
     action.refresh_from_db()
     return action
 
 
-def pause(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
-    """Stop the job. When this returns, no lead changes any more until it is resumed.
+def adjust(*, action: BulkAction, by: User, **changes: Unpack[Changes]) -> BulkAction:
+    """Change the settings of a live job. Workers read them at every step, so they count within a second.
+
+    Raises FieldErrors for each of them when the job has ended.
+    """
+    if not BulkAction.objects.filter(pk=action.pk).exclude(status__in=FINAL).update(**changes, updated_by=by):
+        action.refresh_from_db()
+        raise FieldErrors(dict.fromkeys(changes, f"Cannot change: the status is {action.status}."))
+    log.info("bulk_action.adjusted", job_id=str(action.pk), by=str(by.pk), **changes)
+    slots.ring_startable(action.organization_id)  # its queue may have another order now
+    action.refresh_from_db()
+    return action
+
+
+def pause(*, action: BulkAction, by: User, reason: str = "", **changes: Unpack[Changes]) -> BulkAction:
+    """Stop the job. When this returns, no lead changes any more until it is resumed. The settings change with it.
 
     Asked again of a paused job it keeps the same promise: the first call may have died before it could answer.
     Raises FieldErrors("status") for a job that cannot be paused.
     """
     action.refresh_from_db()
     if action.status != Status.PAUSED:
-        _move_or_refuse(action, to=Status.PAUSED, verb="pause", by=by, reason=reason, date_paused=Now())
+        _move_or_refuse(action, to=Status.PAUSED, verb="pause", by=by, reason=reason, date_paused=Now(), **changes)
+    elif changes:
+        adjust(action=action, by=by, **changes)
     _stand_still(action.pk)
-    _ring_next(action)
+    slots.ring_startable(action.organization_id)
     action.refresh_from_db()
     return action
 
 
-def resume(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
-    """Let a paused job go on, as soon as its organization has a free slot.
+def resume(*, action: BulkAction, by: User, reason: str = "", **changes: Unpack[Changes]) -> BulkAction:
+    """Let a paused job go on, as soon as its organization has a free slot. The settings change with it.
 
     Raises FieldErrors("status") when it is not paused, or was paused more than `BULK_RESUME_DAYS` ago.
     """
     action.refresh_from_db()
     if action.status == Status.PAUSED and _pause_expired(action):
         raise FieldErrors({"status": f"Cannot resume: paused more than {settings.BULK_RESUME_DAYS} days ago."})
-    _move_or_refuse(action, to=Status.RESUMING, verb="resume", by=by, reason=reason, date_paused=None)
-    doorbell.ring(action.pk)
+    _move_or_refuse(action, to=Status.RESUMING, verb="resume", by=by, reason=reason, date_paused=None, **changes)
+    slots.ring_startable(action.organization_id)
     action.refresh_from_db()
     return action
 
@@ -110,7 +142,7 @@ def cancel(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
     )  # fmt: skip
     _stand_still(action.pk)
     _settle(action.pk)
-    _ring_next(action)
+    slots.ring_startable(action.organization_id)
     action.refresh_from_db()
     return action
 
@@ -124,7 +156,7 @@ def finish(action_id: UUID) -> bool:
             return False
         action = _settle(action_id)
     log.info("bulk_action.done", job_id=str(action_id), n_leads=action.n_leads)
-    _ring_next(action)
+    slots.ring_startable(action.organization_id)
     return True
 
 
@@ -138,7 +170,7 @@ def end_with_error(action_id: UUID, code: str, message: str) -> None:
     _stand_still(action_id)
     action = _settle(action_id)
     log.warning("bulk_action.error", job_id=str(action_id), code=code)
-    _ring_next(action)
+    slots.ring_startable(action.organization_id)
 
 
 def settle_interrupted(action_id: UUID) -> None:
@@ -204,11 +236,6 @@ def _settle(action_id: UUID) -> BulkAction:
             action.save(update_fields=["n_succeeded", "n_unchanged", "n_skipped", "n_failed"])
             notifications.reserve_mail(action)
     return action
-
-
-def _ring_next(action: BulkAction) -> None:
-    for waiting in slots.startable(action.organization_id):
-        doorbell.ring(waiting)
 
 
 def _pause_expired(action: BulkAction) -> bool:

@@ -1,13 +1,27 @@
-"""Fair turns: an organization has so many jobs running at once; the others wait in the order in which they came."""
+"""Slots: an organization has so many jobs running at once; the others wait in its queue."""
 
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
+from bulk_actions import doorbell
 from bulk_actions.models import BulkAction
 from bulk_actions.states import ACTIVE, WAITING, Status
 from bulk_actions.transitions import move
+
+QUEUE_ORDER = ("-priority", "pk")  # high first, then the oldest
+
+
+def queue() -> QuerySet[BulkAction]:
+    """The jobs that wait for a slot, of all organizations, in the order in which each of them starts its own.
+
+    A job whose `run_at` is still to come waits for that, not for a slot.
+    """
+    due = Q(run_at__isnull=True) | Q(run_at__lte=Now())
+    return BulkAction.objects.filter(due, status__in=WAITING).order_by(*QUEUE_ORDER)
 
 
 def start_if_free(action: BulkAction) -> bool:
@@ -25,9 +39,15 @@ def start_if_free(action: BulkAction) -> bool:
 
 
 def startable(organization_id: UUID) -> list[UUID]:
-    """The waiting jobs of the organization that have a free slot, oldest first."""
-    jobs = BulkAction.objects.filter(organization=organization_id)
-    free = settings.BULK_MAX_RUNNING_PER_ORGANIZATION - jobs.filter(status__in=ACTIVE).count()
+    """The waiting jobs of the organization that have a free slot, the first of its queue."""
+    running = BulkAction.objects.filter(organization=organization_id, status__in=ACTIVE).count()
+    free = settings.BULK_MAX_RUNNING_PER_ORGANIZATION - running
     if free <= 0:
         return []
-    return list(jobs.filter(status__in=WAITING).order_by("pk").values_list("pk", flat=True)[:free])
+    return list(queue().filter(organization=organization_id).values_list("pk", flat=True)[:free])
+
+
+def ring_startable(organization_id: UUID) -> None:
+    """Ring for every job that has a slot now: to be called whenever one has become free, or the queue has changed."""
+    for action_id in startable(organization_id):
+        doorbell.ring(action_id)

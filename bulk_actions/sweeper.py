@@ -1,34 +1,44 @@
 """Finding work that nobody does. Safe to run any number of times, at once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db.models import Max
 from django.utils import timezone
 
-from bulk_actions import doorbell, slots
-from bulk_actions.models import BulkAction
+from bulk_actions import doorbell, locks, seals, slots
+from bulk_actions.models import Batch, BulkAction
 from bulk_actions.services import PAUSE_EXPIRED, end_with_error, settle_interrupted
-from bulk_actions.states import ACTIVE, WAITING, Status
-from crm.purge import purge_deleted
+from bulk_actions.states import ACTIVE, Status
+from crm.counters import count
 
 log = structlog.get_logger(__name__)
-_PURGE_BATCH = 500  # leads a sweep: a bounded piece, so that live work never waits for it
+RESCUES = "sweeper_rescues"  # the counter
+_STANDING_SECONDS = 5
 
 
 def sweep() -> None:
-    """Ring for every job that should move, end pauses that are too old, purge some long deleted leads."""
-    for action_id in BulkAction.objects.filter(status__in=ACTIVE).values_list("pk", flat=True):
-        doorbell.ring(action_id, range(settings.BULK_WORKERS))
-    # order_by(): the ordering of the model would make every job a row of its own.
-    for organization_id in (
-        BulkAction.objects.filter(status__in=WAITING).order_by().values_list("organization", flat=True).distinct()
-    ):
-        for action_id in slots.startable(organization_id):
-            doorbell.ring(action_id)
+    """Ring for every job that should move, end pauses that are too old; drop old previews."""
+    for action_id, moved in BulkAction.objects.filter(status__in=ACTIVE).values_list("pk", "date_updated"):
+        is_standing = _stands(action_id, moved)
+        if doorbell.ring(action_id) and is_standing:  # who answers rings for the others
+            count(RESCUES)
+    # order_by(): the order of the queue would make every job a row of its own.
+    for organization_id in slots.queue().order_by().values_list("organization", flat=True).distinct():
+        slots.ring_startable(organization_id)
     _settle_interrupted()
     _expire_pauses()
-    purge_deleted(older_than=timedelta(days=settings.LEAD_PURGE_DAYS), limit=_PURGE_BATCH)
+    seals.drop_old()
+
+
+def _stands(action_id: UUID, moved: datetime) -> bool:
+    """Whether nothing of the running job was committed for a while, and nobody is at it."""
+    last = Batch.objects.filter(action=action_id, date_done__isnull=False).aggregate(last=Max("date_done"))["last"]
+    if max(moved, last or moved) > timezone.now() - timedelta(seconds=_STANDING_SECONDS):
+        return False
+    return not any(locks.holders(action_id, purpose) for purpose in (locks.Purpose.LOADER, locks.Purpose.GATE))
 
 
 def _expire_pauses() -> None:
@@ -46,3 +56,4 @@ def _settle_interrupted() -> None:
         "pk", flat=True
     ):
         settle_interrupted(action_id)
+        count(RESCUES)

@@ -6,7 +6,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
 
-from bulk_actions import runner, sweeper
+from bulk_actions import retention, runner, sweeper
 
 
 @shared_task(name="bulk_actions.tasks.run")
@@ -17,6 +17,11 @@ def run(action_id: str, number: int = 0) -> None:
 @shared_task(name="bulk_actions.tasks.sweep")
 def sweep() -> None:
     sweeper.sweep()
+
+
+@shared_task(name="bulk_actions.tasks.purge")
+def purge() -> None:
+    retention.purge()
 
 
 @worker_ready.connect

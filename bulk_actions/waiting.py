@@ -4,27 +4,31 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 
+from bulk_actions import slots
 from bulk_actions.models import BulkAction
 from bulk_actions.states import WAITING
 
-_POSITIONS = """
-SELECT id, position FROM (
-    SELECT id, row_number() OVER (PARTITION BY organization_id ORDER BY id) AS position
-    FROM bulk_actions_bulkaction WHERE status = ANY(%s) AND organization_id = ANY(%s)) AS queue
-WHERE id = ANY(%s)
-"""
-
 
 def queue_positions(actions: Sequence[BulkAction]) -> dict[UUID, int]:
-    """The places of those that wait (`created`, `resuming`), in the order of `slots.startable`: 1 starts next.
+    """The places of those that wait for a slot (`created`, `resuming`), in the order of `slots.queue`: 1 starts next.
 
-    One query at most. A job that runs, is paused or has ended has none; nor has one that left the queue just now.
+    One query at most. A job that runs, is paused or has ended has none; nor has one that waits for its `run_at`, or
+    that left the queue just now.
     """
     waiting = [action for action in actions if action.status in WAITING]
     if not waiting:
         return {}
-    organizations = list({action.organization_id for action in waiting})
+    queues = slots.queue().filter(organization__in={action.organization_id for action in waiting})
+    position = Window(RowNumber(), partition_by=F("organization"), order_by=slots.QUEUE_ORDER)
+    numbered = queues.order_by().annotate(position=position).values_list("pk", "position")
+    sql, parameters = numbered.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(_POSITIONS, [sorted(WAITING), organizations, [action.pk for action in waiting]])
+        # From outside: a condition on the ids within would number only those.
+        cursor.execute(
+            f"SELECT id, position FROM ({sql}) AS numbered(id, position) WHERE id = ANY(%s)",
+            [*parameters, [action.pk for action in waiting]],
+        )
         return dict(cursor.fetchall())

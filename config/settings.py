@@ -20,6 +20,9 @@ PORT = values.whole_number("PORT", default=8000, lowest=1, highest=65535)
 DEMO_LEADS = values.whole_number("DEMO_LEADS", default=20_000, lowest=100, highest=10_000_000)
 # Base of mailed links
 PUBLIC_URL = values.public_address(env.str("PUBLIC_URL", default="") or f"http://127.0.0.1:{PORT}")
+# Whoever reads /metrics must show it as a bearer token; empty: anybody may
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_STATEMENT_TIMEOUT_SECONDS = 3
 _public = urlsplit(PUBLIC_URL)
 SERVED_BY_TLS = _public.scheme == "https"
 
@@ -28,7 +31,7 @@ ALLOWED_HOSTS = ["*"]
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SERVED_BY_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_BY_TLS else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SERVED_BY_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SERVED_BY_TLS
 
@@ -168,21 +171,24 @@ CELERY_TASK_DEFAULT_QUEUE = "bulk"
 CELERY_TASK_ROUTES = {
     "bulk_actions.tasks.run": {"queue": "bulk"},
     "bulk_actions.tasks.sweep": {"queue": "control"},
+    "bulk_actions.tasks.purge": {"queue": "control"},
     "crm.tasks.deliver_mail": {"queue": "mail"},
     "crm.tasks.sweep_mail": {"queue": "control"},
     "crm.tasks.tick_sequences": {"queue": "control"},
 }
 SWEEP_SECONDS = 2
 SEQUENCE_TICK_SECONDS = 5  # a step is due on the minute or so; an idle tick is one look into an index
+PURGE_SECONDS = 60
 # The sender's clock dates a message and the worker's own drops it: this must be more than two hosts' clocks differ by.
 # After an outage at most 30 sweeps of each kind wait. They are run, not skipped: one takes 10 ms when there is little
-# to do, and 0.3 s with 60 running jobs, 5,000 waiting ones and 500 leads to purge.
+# to do, and 0.2 s with 60 running jobs and 5,000 waiting ones. A purge may take 10 s, and sweeps wait for it.
 SWEEP_EXPIRY_SECONDS = 60
 _sweep = {"schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_EXPIRY_SECONDS}}
 CELERY_BEAT_SCHEDULE = {
     "sweep-bulk-actions": {"task": "bulk_actions.tasks.sweep", **_sweep},
     "sweep-mail": {"task": "crm.tasks.sweep_mail", **_sweep},
     "tick-sequences": {"task": "crm.tasks.tick_sequences", **_sweep, "schedule": SEQUENCE_TICK_SECONDS},
+    "purge": {"task": "bulk_actions.tasks.purge", "schedule": PURGE_SECONDS, "options": {"expires": PURGE_SECONDS}},
 }
 
 # --- mail -------------------------------------------------------------------------------------------------------------
@@ -200,13 +206,16 @@ NOTICE_SENDER = env.str("NOTICE_SENDER", default="Drover <drover@localhost.local
 # --- bulk actions -----------------------------------------------------------------------------------------------------
 WORKER_STOP_GRACE_SECONDS = 30  # a stopping worker may finish its slice; then it is killed
 BULK_SLICE_SECONDS = 5  # then other jobs get their turn
-BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT = 2
+BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT = 2  # of all running jobs of one organization together
 BULK_STORED_BATCH = 1000  # leads in one stored batch
 BULK_BATCH_TARGET_SECONDS = 0.2  # one transaction; a pause waits for at most about this
 BULK_MAX_BATCHES_PER_TRANSACTION = 10
 # Bulk workers of all hosts together; one job uses at most so many at once
 BULK_WORKERS = values.whole_number("WORKERS", default=2, lowest=1, highest=64)
-BULK_MAX_RUNNING_PER_ORGANIZATION = 3
+# The jobs of one organization beyond these wait
+BULK_MAX_RUNNING_PER_ORGANIZATION = values.whole_number(
+    "BULK_MAX_RUNNING_PER_ORGANIZATION", default=3, lowest=1, highest=1000
+)
 BULK_DOORBELL_SECONDS = 30  # a doorbell older than this is dropped; the sweeper rings anew
 BULK_CRASH_GRACE_SECONDS = 2  # an isolated batch tried longer ago, and held by nobody, has killed its worker
 BULK_FAILURES_JUDGED_AFTER = 200  # leads
@@ -222,12 +231,13 @@ LOADING_STATEMENT_TIMEOUT_SECONDS = 600
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["crm.api.close.authentication.CloseAuthentication"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "crm.api.close.openapi.CloseSchema",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_FILTER_BACKENDS": [],
 }
 # Per key and endpoint group; threefold per organization
 API_REQUESTS_PER_SECOND = values.whole_number("API_REQUESTS_PER_SECOND", default=100, lowest=1, highest=1_000_000)
+IDEMPOTENCY_WAIT_SECONDS = 5  # for a request with the same Idempotency-Key that is under way; then a 409
 SPECTACULAR_SETTINGS = {
     "TITLE": "Drover",
     "DESCRIPTION": "Bulk work over CRM leads as durable jobs.",

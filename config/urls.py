@@ -3,10 +3,12 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config import health
+from config.metrics import metrics
 
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics),
     path("", include("crm.public.urls")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(authentication_classes=[]), name="schema"),
@@ -14,6 +16,7 @@ urlpatterns = [
     path("api/v1/", include("crm.api.close.urls")),
     path("api/v1/", include("search.urls")),
     path("api/v1/", include("bulk_actions.api.close")),
+    path("api/v1/", include("bulk_actions.api.after")),
 ]
 
 handler400 = "crm.api.close.conventions.bad_request"

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from crm.errors import NotFound
-from crm.lead_parts import check_people, hold_lead
+from crm.lead_parts import check_people, held_part, hold_lead
 from crm.models import Activity, Organization, User
 
 
@@ -29,7 +29,10 @@ def create_activity(*, organization: Organization, by: User, type: str, columns:
     known = {"user_id": by.pk, **columns}
     hold_lead(known["lead_id"], organization.pk)
     check_people(
-        organization.pk, lead_id=known["lead_id"], contact_id=known.get("contact_id"), users={"user": known["user_id"]}
+        organization.pk,
+        lead_id=known["lead_id"],
+        contact_id=known.get("contact_id"),
+        users={"user_id": known["user_id"]},
     )
     made = Activity.objects.create(organization=organization, type=type, created_by=by, updated_by=by, **known)
     made.refresh_from_db()
@@ -48,9 +51,9 @@ def update_activity(
         organization.pk,
         lead_id=seen.lead_id,
         contact_id=columns.get("contact_id"),
-        users={"user": columns.get("user_id")},
+        users={"user_id": columns.get("user_id")},
     )
-    activity = _hold(activity_id, organization)
+    activity = held_part(activities_of(organization.pk), activity_id, organization.pk)
     for column, value in columns.items():
         setattr(activity, column, value)
     activity.updated_by = by
@@ -63,11 +66,4 @@ def update_activity(
 @transaction.atomic
 def delete_activity(*, activity_id: UUID, organization: Organization) -> None:
     """Delete the activity for good. Raises `NotFound`."""
-    _hold(activity_id, organization).delete()
-
-
-def _hold(activity_id: UUID, organization: Organization) -> Activity:
-    found = activities_of(organization.pk).select_for_update(of=("self",), no_key=True).filter(pk=activity_id).first()
-    if found is None:
-        raise NotFound
-    return found
+    held_part(activities_of(organization.pk), activity_id, organization.pk).delete()

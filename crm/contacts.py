@@ -90,17 +90,16 @@ def update_contact(
     A write of `name` clears first and last name. Raises `NotFound`, or `FieldErrors` for an unknown lead.
     """
     hold_fields(draft.custom)
+    # The lead before the contact, as a merge of leads takes them.
+    lead = None if lead_id is None else _locked_lead(lead_id, organization)
     contact = _hold(contact_id, organization)
     for column, value in draft.texts.items():
         setattr(contact, column, value)
     if "name" in draft.texts:
         contact.first_name = contact.last_name = None
     contact.custom = changed_custom(contact.custom, draft.custom)
-    if lead_id is not None and lead_id != contact.lead_id:
-        lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id, organization=organization).first()
-        if lead is None:
-            raise FieldErrors({"lead": "Object does not exist."})
-        contact.lead, contact.position = lead, _next_position(lead_id)
+    if lead and lead.pk != contact.lead_id:
+        contact.lead, contact.position = lead, _next_position(lead.pk)
         SequenceSubscription.objects.filter(contact=contact).update(lead=lead, date_updated=Now())
     contact.updated_by = by
     contact.date_updated = Now()
@@ -125,6 +124,14 @@ def _hold(contact_id: UUID, organization: Organization) -> Contact:
     if contact is None:
         raise NotFound
     return contact
+
+
+def _locked_lead(lead_id: UUID, organization: Organization) -> Lead:
+    """The live lead, one contact at a time: two must not get one position."""
+    lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id, organization=organization).first()
+    if lead is None:
+        raise FieldErrors({"lead": "Object does not exist."})
+    return lead
 
 
 def _next_position(lead_id: UUID) -> int:

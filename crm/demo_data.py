@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from crm import demo_words as words
 from crm.custom_fields import create_field
-from crm.demo_rows import COLUMNS, Ground, Lines, rows_of_leads
+from crm.demo_ground import Ground, Lines
+from crm.demo_rows import COLUMNS, rows_of_leads
 from crm.models import CustomField, FieldObject, Lead, LeadStatus, Membership, Organization
 from crm.pipelines import statuses_of
 from crm.setup import ensure_member, ensure_pipeline
 
+ACTIVITIES_PER_LEAD = 2
 _LEADS_PER_CHUNK = 5000
 
 _LEAD_FIELDS = (
@@ -36,13 +38,15 @@ _CONTACT_FIELDS = (
 )
 
 
-def seed_leads(*, organization: Organization, leads: int, seed: int) -> Iterator[int]:
+def seed_leads(
+    *, organization: Organization, leads: int, seed: int, activities_per_lead: int = ACTIVITIES_PER_LEAD
+) -> Iterator[int]:
     """Add `leads` leads with all that hangs on them; yields the number of leads of each chunk once it is committed.
 
     The same seed gives the same data in an organization with as many leads. (Keys differ, and dates count back from the
-    beginning of today, UTC.)
+    beginning of today, UTC.) `activities_per_lead` is an average: a lead has none to twice as many.
     """
-    ground = _prepare(organization)
+    ground = _prepare(organization, activities_per_lead)
     rng = Random(f"{seed}:{Lead.all_objects.filter(organization=organization).count()}")
     chunks = [range(start, min(start + _LEADS_PER_CHUNK, leads)) for start in range(0, leads, _LEADS_PER_CHUNK)]
     made = (rows_of_leads(ground, rng, numbers, leads) for numbers in chunks)
@@ -71,7 +75,7 @@ def _copy(lines: Lines) -> None:
 
 
 @transaction.atomic
-def _prepare(organization: Organization) -> Ground:
+def _prepare(organization: Organization, activities_per_lead: int) -> Ground:
     """The statuses, people and custom fields that the leads refer to; made where missing."""
     ensure_pipeline(organization)
     for email in words.MEMBERS:
@@ -86,6 +90,7 @@ def _prepare(organization: Organization) -> Ground:
         lead_fields=_ensure_fields(organization, FieldObject.LEAD, _LEAD_FIELDS),
         contact_fields=_ensure_fields(organization, FieldObject.CONTACT, _CONTACT_FIELDS),
         today=today,
+        activities_per_lead=activities_per_lead,
     )
 
 

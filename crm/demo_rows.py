@@ -2,16 +2,17 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from uuid import UUID
 
 from crm import demo_words as words
+from crm.demo_activities import ACTIVITY_COLUMNS, add_activities, add_task
+from crm.demo_ground import Ground, Lines, line, new_key
 from crm.slugs import unique_slug
 
 OPPORTUNITIES_PER_LEAD = 0.3
+TASKS_PER_LEAD = 0.3
 DAYS_BACK = 3 * 365  # how far the dates of creation reach into the past
 # Tables in the order in which they refer to each other, with the columns that we fill; the others have defaults.
 COLUMNS = {
@@ -25,25 +26,11 @@ COLUMNS = {
     "crm_contacturl": "organization_id, contact_id, position, type, url",
     "crm_opportunity": "id, organization_id, lead_id, contact_id, user_id, status_id, value, value_period, confidence, "
     "note, date_won, date_lost, custom, created_by_id, updated_by_id, date_created, date_updated",
+    "crm_opportunitystatuschange": "organization_id, opportunity_id, lead_id, new_status_id, user_id, date_created",
+    **ACTIVITY_COLUMNS,
 }
-Lines = dict[str, list[str]]  # by table
 
-_NULL = "\\N"
 _FIRST_DAY = date(2026, 1, 1)  # of renewals and the like
-_NEW_KEY = Random()  # keys differ from run to run, whatever the seed
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What the leads of one run stand on."""
-
-    organization_id: UUID
-    status_ids: Sequence[UUID]
-    stages: Sequence[tuple[UUID, str]]  # opportunity statuses: key and type
-    user_ids: Sequence[UUID]
-    lead_fields: dict[str, str]  # name -> key in `custom`; fields that the organization lacks are left out
-    contact_fields: dict[str, str]
-    today: datetime
 
 
 def rows_of_leads(ground: Ground, rng: Random, numbers: range, total: int) -> Lines:
@@ -56,14 +43,14 @@ def rows_of_leads(ground: Ground, rng: Random, numbers: range, total: int) -> Li
 
 
 def _add_lead(lines: Lines, ground: Ground, rng: Random, created: datetime) -> None:
-    key, owner = _key(created), rng.choice(ground.user_ids)
+    key, owner = new_key(created), rng.choice(ground.user_ids)
     if rng.random() < 0.08:
         name = f"{rng.choice(words.COMPANY_JAPANESE)} {rng.randrange(1, 1000)}号店"
         domain = f"jp{rng.randrange(100_000)}.example"
     else:
         name = f"{rng.choice(words.COMPANY_FIRST)} {rng.choice(words.COMPANY_SECOND)} {rng.randrange(1, 10_000)}"
         domain = f"{unique_slug(name, ()).replace('_', '-')}.example"
-    contacts = [_key(created) for _ in range(1 if rng.random() < 0.5 else 2)]
+    contacts = [new_key(created) for _ in range(1 if rng.random() < 0.5 else 2)]
     url = f"https://{domain}" if rng.random() < 0.7 else None
     description = rng.choice(words.DESCRIPTIONS)
     # Early statuses hold more leads than late ones.
@@ -71,7 +58,7 @@ def _add_lead(lines: Lines, ground: Ground, rng: Random, created: datetime) -> N
     custom = _custom(ground.lead_fields, _lead_values(ground, rng, contacts[0]))
     moment = created.isoformat()
     lines["crm_lead"].append(
-        _line(key, ground.organization_id, name, description, url, status, custom, owner, owner, moment, moment)
+        line(key, ground.organization_id, name, description, url, status, custom, owner, owner, moment, moment)
     )
     if rng.random() < 0.8:
         _add_address(lines, ground, rng, key)
@@ -79,13 +66,17 @@ def _add_lead(lines: Lines, ground: Ground, rng: Random, created: datetime) -> N
         _add_contact(lines, ground, rng, contact, key, position, domain, owner, moment)
     if rng.random() < OPPORTUNITIES_PER_LEAD:
         _add_opportunity(lines, ground, rng, key, contacts[0], owner, created)
+    if rng.random() < TASKS_PER_LEAD:
+        add_task(lines, ground, rng, lead=key, owner=owner, created=created)
+    apart = Random(rng.getrandbits(64))  # however many activities there are, the next lead is the same
+    add_activities(lines, ground, apart, lead=key, contact=contacts[0], domain=domain, owner=owner, created=created)
 
 
 def _add_address(lines: Lines, ground: Ground, rng: Random, lead: UUID) -> None:
     street, city, state, zipcode, country = rng.choice(words.PLACES)
     address = f"{rng.randrange(1, 200)} {street}"
     label = rng.choice(("business", "mailing"))
-    lines["crm_address"].append(_line(ground.organization_id, lead, 0, label, address, city, state, zipcode, country))
+    lines["crm_address"].append(line(ground.organization_id, lead, 0, label, address, city, state, zipcode, country))
 
 
 def _add_contact(
@@ -107,17 +98,17 @@ def _add_contact(
     organization, title = ground.organization_id, rng.choice(words.TITLES)
     custom = _custom(ground.contact_fields, _contact_values(rng))
     lines["crm_contact"].append(
-        _line(key, organization, lead, name, title, position, custom, owner, owner, moment, moment)
+        line(key, organization, lead, name, title, position, custom, owner, owner, moment, moment)
     )
     emails = lines["crm_contactemail"]
-    emails.append(_line(organization, key, 0, "office", f"{local}@{domain}"))
+    emails.append(line(organization, key, 0, "office", f"{local}@{domain}"))
     if rng.random() < 0.2:
-        emails.append(_line(organization, key, 1, "home", f"{local}{rng.randrange(100)}@mail.example"))
+        emails.append(line(organization, key, 1, "home", f"{local}{rng.randrange(100)}@mail.example"))
     phone = f"+1{rng.choice(words.AREA_CODES)}55501{rng.randrange(100):02}"
-    lines["crm_contactphone"].append(_line(organization, key, 0, rng.choice(("office", "mobile", "direct")), phone))
+    lines["crm_contactphone"].append(line(organization, key, 0, rng.choice(("office", "mobile", "direct")), phone))
     if rng.random() < 0.3:
         url = f"https://people.example/{local}"
-        lines["crm_contacturl"].append(_line(organization, key, 0, "url", url))
+        lines["crm_contacturl"].append(line(organization, key, 0, "url", url))
 
 
 def _add_opportunity(
@@ -132,9 +123,12 @@ def _add_opportunity(
     date_lost = ended.isoformat() if status_type == "lost" else None
     note, moment = rng.choice(words.DEALS), created.isoformat()
     person = contact if rng.random() < 0.5 else None
-    reference = (_key(created), ground.organization_id, lead, person, owner, status)
+    key = new_key(created)
+    reference = (key, ground.organization_id, lead, person, owner, status)
     money = (value, period, confidence, note, date_won, date_lost)
-    lines["crm_opportunity"].append(_line(*reference, *money, "{}", owner, owner, moment, moment))
+    lines["crm_opportunity"].append(line(*reference, *money, "{}", owner, owner, moment, moment))
+    changes = lines["crm_opportunitystatuschange"]
+    changes.append(line(ground.organization_id, key, lead, status, owner, moment))
 
 
 def _lead_values(ground: Ground, rng: Random, contact: UUID) -> dict[str, object]:
@@ -176,15 +170,3 @@ def _contact_values(rng: Random) -> dict[str, object]:
 
 def _custom(keys: dict[str, str], values: dict[str, object]) -> str:
     return json.dumps({keys[name]: value for name, value in values.items() if name in keys}, ensure_ascii=False)
-
-
-def _key(created: datetime) -> UUID:
-    """A UUIDv7 of that moment: leads sort by key as they do by date, and the indexes grow at their end."""
-    milliseconds = int(created.timestamp() * 1000)
-    version, variant = 7 << 76, 2 << 62
-    return UUID(int=milliseconds << 80 | version | _NEW_KEY.getrandbits(12) << 64 | variant | _NEW_KEY.getrandbits(62))
-
-
-def _line(*values: object) -> str:
-    """One row. The words of our lists need no escape but the backslash, which JSON may bring in."""
-    return "\t".join(_NULL if value is None else str(value).replace("\\", "\\\\") for value in values) + "\n"

@@ -170,3 +170,14 @@ DEALS = (
     "Waits for the budget of next quarter.",
     "Wants a discount for three years.",
 )
+SUBJECTS = ("Your quote", "Next steps", "The pilot", "A date for a call", "Renewal", "Thank you for your time")
+SENTENCES = (
+    "Asked for the price of twenty seats.",
+    "Will call back after the holidays.",
+    "Sent the paper on data protection.",
+    "The buyer has left; the new one starts in May.",
+    "Likes the reports, misses an export.",
+    "No answer, left a message.",
+)
+DISPOSITIONS = ("answered", "no-answer", "vm-left", "busy")
+TASKS = ("Send the offer", "Call back", "Ask for feedback", "Prepare the demo", "Check the contract")

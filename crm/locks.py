@@ -11,16 +11,21 @@ from crm.models import Organization
 
 
 def hold_row(model: type[Model], condition: str, parameters: Sequence[UUID | str]) -> UUID | None:
-    """The id of the row, kept from being deleted until this transaction ends; None where there is none.
+    """The id of the first such row, kept from being deleted until this transaction ends; None where there is none.
 
     Waits for a transaction that is deleting it. FOR KEY SHARE: any number may hold a row, also while it is renamed.
     """
+    rows = hold_rows(model, condition, parameters)
+    return rows[0] if rows else None
+
+
+def hold_rows(model: type[Model], condition: str, parameters: Sequence[UUID | str]) -> list[UUID]:
+    """The ids of all such rows, held as by `hold_row`."""
     if not connection.in_atomic_block:
         raise TransactionManagementError("A row is held until a transaction ends: begin one first.")
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT id FROM {model._meta.db_table} WHERE {condition} FOR KEY SHARE", parameters)
-        row = cursor.fetchone()
-    return row[0] if row else None
+        return [key for (key,) in cursor.fetchall()]
 
 
 def lock_customizations(organization_id: UUID) -> None:

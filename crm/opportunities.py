@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 from crm.contacts import contacts_of
 from crm.custom_changes import CustomChange, changed_custom, hold_fields
 from crm.errors import FieldErrors, NotFound
-from crm.leads import LeadDraft, create_lead, leads_of
+from crm.lead_parts import GONE, holds_lead, strangers
+from crm.leads import LeadDraft, create_lead
 from crm.models import (
     Contact,
-    Membership,
     Opportunity,
     OpportunityStatus,
     OpportunityStatusChange,
@@ -27,7 +27,6 @@ from crm.models import (
 from crm.pipelines import StatusChoice, choose_status
 
 LARGEST_VALUE = 10**15  # hundredths, either side of zero
-_GONE = "Object does not exist."
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def create_opportunity(*, organization: Organization, by: User, draft: Opportuni
     """
     status = choose_status(draft.status, organization.pk)
     hold_fields(draft.custom)
-    _check_references(draft, organization)
+    _hold_references(draft, organization)
     lead_id = draft.lead_id or create_lead(organization=organization, by=by, draft=LeadDraft()).pk
     opportunity = Opportunity(
         organization=organization,
@@ -103,7 +102,7 @@ def update_opportunity(
         raise NotFound
     status = choose_status(draft.status, organization.pk, current=seen.status)
     hold_fields(draft.custom)
-    _check_references(draft, organization)
+    _hold_references(draft, organization)
     held = opportunities_of(organization.pk).select_for_update(of=("self",), no_key=True)
     opportunity = held.filter(pk=opportunity_id).first()
     if opportunity is None:
@@ -168,17 +167,14 @@ def _note_change(opportunity: Opportunity, old: OpportunityStatus | None, by: Us
     )
 
 
-def _check_references(draft: OpportunityDraft, organization: Organization) -> None:
-    """`FieldErrors` for a lead, a contact or a user that the organization does not have."""
+def _hold_references(draft: OpportunityDraft, organization: Organization) -> None:
+    """Keep the lead and the contact that are named until this transaction ends; `FieldErrors` for what is not there."""
     problems: dict[str, object] = {}
-    if draft.lead_id and not leads_of(organization.pk).filter(pk=draft.lead_id).exists():
-        problems["lead_id"] = _GONE
+    if draft.lead_id and not holds_lead(draft.lead_id, organization.pk):
+        problems["lead_id"] = GONE
     if draft.contact_id and not _hold_contact(draft.contact_id, organization):
-        problems["contact_id"] = _GONE
-    # Former members too: records still name them.
-    members = Membership.objects.filter(organization=organization)
-    if draft.user_id and not members.filter(user_id=draft.user_id).exists():
-        problems["user_id"] = _GONE
+        problems["contact_id"] = GONE
+    problems |= strangers(organization.pk, {"user_id": draft.user_id})
     if problems:
         raise FieldErrors(problems)
 

@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from crm.errors import FieldErrors, Invalid, NotFound
-from crm.locks import hold_row, lock_customizations
+from crm.locks import hold_row, hold_rows, lock_customizations
 from crm.models import Lead, LeadStatus, Organization
 from crm.slugs import unique_slug
 from crm.text import clean_name
@@ -21,6 +21,11 @@ from crm.text import clean_name
 def hold_status(status_id: UUID, organization_id: UUID) -> bool:
     """Keep the status from being deleted until this transaction ends; False when the organization has none such."""
     return hold_row(LeadStatus, "id = %s AND organization_id = %s", [status_id, organization_id]) is not None
+
+
+def hold_statuses(organization_id: UUID) -> None:
+    """Keep every status that the organization has from being deleted until this transaction ends."""
+    hold_rows(LeadStatus, "organization_id = %s ORDER BY id", [organization_id])
 
 
 def hold_default_status(organization_id: UUID) -> UUID:
@@ -67,7 +72,9 @@ def delete_status(*, status: LeadStatus) -> None:
     lock_customizations(status.organization_id)
     if not LeadStatus.objects.select_for_update().filter(pk=status.pk).exists():
         raise NotFound
-    if Lead.all_objects.filter(organization_id=status.organization_id, status_id=status.pk).exists():
+    leads = Lead.all_objects.filter(organization_id=status.organization_id, status_id=status.pk)
+    # Asked one by one: each half of the leads has an index of its own.
+    if any(leads.filter(deleted_at__isnull=is_live).exists() for is_live in (True, False)):
         raise Invalid(["The status is used by leads (those deleted in the last 30 days included)."])
     if not LeadStatus.objects.filter(organization_id=status.organization_id).exclude(pk=status.pk).exists():
         raise Invalid(["The last status of an organization cannot be deleted."])

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from crm.errors import NotFound
-from crm.lead_parts import check_members, check_people, hold_lead
+from crm.lead_parts import check_members, check_people, held_part, hold_lead
 from crm.models import Organization, Task, User
 from crm.sequences.to_do import release_waiting
 
@@ -57,7 +57,7 @@ def update_task(*, task_id: UUID, organization: Organization, by: User, columns:
         contact_id=columns.get("contact_id"),
         users={"assigned_to": columns.get("assigned_to_id")},
     )
-    task = _hold(task_id, organization)
+    task = held_part(tasks_of(organization.pk), task_id, organization.pk)
     for column, value in columns.items():
         setattr(task, column, value)
     task.updated_by = by
@@ -84,13 +84,6 @@ def update_tasks(*, tasks: QuerySet[Task], organization: Organization, by: User,
 @transaction.atomic
 def delete_task(*, task_id: UUID, organization: Organization) -> None:
     """Delete the task for good. Raises `NotFound`."""
-    task = _hold(task_id, organization)
+    task = held_part(tasks_of(organization.pk), task_id, organization.pk)
     release_waiting(Task.objects.filter(pk=task.pk))
     task.delete()
-
-
-def _hold(task_id: UUID, organization: Organization) -> Task:
-    found = tasks_of(organization.pk).select_for_update(of=("self",), no_key=True).filter(pk=task_id).first()
-    if found is None:
-        raise NotFound
-    return found

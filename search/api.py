@@ -73,6 +73,8 @@ class SearchAnswer(Answer):
 
 
 class SearchView(CloseView):
+    creates = False
+
     @describe("data_search", "Finds leads, contacts, deals or activities.", body=SearchBody, answer=SearchAnswer)
     def post(self, request: CloseRequest) -> Response:
         body, organization = self.body, request.caller.organization

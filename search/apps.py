@@ -6,10 +6,10 @@ class SearchConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from crm.api.close.searches import register_searches
         from crm.api.close.template_render import register_entries
-        from crm.api.close.text_queries import register_search
         from search.entries import find_entry
-        from search.lists import search_list
+        from search.lists import search_list, view_list
 
-        register_search(search_list)
+        register_searches(by_text=search_list, by_view=view_list)
         register_entries(find_entry)

@@ -13,9 +13,12 @@ from django.db.models import (
     DateTimeField,
     DecimalField,
     Expression,
+    F,
     Field,
     Func,
     IntegerField,
+    Model,
+    QuerySet,
     Subquery,
     TextField,
     UUIDField,
@@ -88,17 +91,11 @@ class Words(Func):
     function = "drover_words"
 
 
-class SpacedWords(Func):
-    """The words with one space before, between and behind them."""
+class Says(Func):
+    """Whether the words of a text, with one space before, between and behind them, are LIKE all of the patterns."""
 
-    output_field = TextField()
-    template = "((' ' || array_to_string(drover_words(%(expressions)s), ' ') || ' ') COLLATE \"C\")"
-
-
-class LikeAll(Func):
     output_field = BooleanField()
-    template = "(%(expressions)s))"
-    arg_joiner = " LIKE ALL ("
+    function = "drover_says"
 
 
 class HasPhrase(Func):
@@ -112,6 +109,28 @@ class InTextIndex(Func):
     output_field = BooleanField()
     template = "(%(expressions)s::tsquery))"
     arg_joiner = " IN (SELECT lead_id FROM search_leadwords WHERE words @@ "
+
+
+class LeadSays(Func):
+    """The same, in a form that stays fast under a negation and beside alternatives: a look-up a lead at worst."""
+
+    output_field = BooleanField()
+    template = "EXISTS (SELECT FROM search_leadwords AS held WHERE held.lead_id = %(expressions)s::tsquery)"
+    arg_joiner = " AND held.words @@ "
+
+
+class IsWholeInTextIndex(Func):
+    """Whether the text index holds exactly the words of the lead with this key, of that organization.
+
+    Not those of a lead that says too much or was written just now, nor where texts of a deleted field may be left.
+    """
+
+    output_field = BooleanField()
+    template = "(NOT EXISTS (SELECT FROM search_leadwords AS more WHERE more.lead_id = %(expressions)s))"
+    arg_joiner = (
+        " AND more.words @@ '''*'''::tsquery)"
+        " AND NOT EXISTS (SELECT FROM search_deletedkey AS gone WHERE gone.organization_id = "
+    )
 
 
 class JsonValue(Func):
@@ -219,6 +238,20 @@ class _Element(Expression):
 
 
 ELEMENT = _Element()
+
+
+class AmongGroups(Func):
+    """Whether the object stands in a query over what hangs on others, grouped by their key.
+
+    Written so that the planner may read all groups once, the first few in order, or those of one object.
+    """
+
+    output_field = BooleanField()
+    template = "EXISTS (SELECT FROM %(expressions)s)"
+    arg_joiner = " AS grouped (key) WHERE grouped.key = "
+
+    def __init__(self, groups: QuerySet[Model]) -> None:
+        super().__init__(Subquery(groups), F("pk"))
 
 
 class CountOf(Subquery):

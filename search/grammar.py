@@ -56,13 +56,14 @@ def parse_whole(
     find_view: FindView = no_views,
     inside: tuple[UUID, ...] = (),
     for_bulk: bool = False,
+    organization_id: UUID | None = None,
 ) -> Parsed:
     """As `parse`, with the `sort` and `results_limit` that stand beside the query, or in its wrapper.
 
     `for_bulk` refuses what would mean all objects without saying so, negated or not: groups that hold nothing but
     groups (an empty `and` beside something else is fine, clients leave those behind), an `or` without queries, a word
     search without any word, an `id` of another form, a list that names nothing. `inside` are Smart Views that the query
-    belongs to: it may not refer to them.
+    belongs to: it may not refer to them. `organization_id` is whose things nodes of other apps may name.
     """
     problems = Problems()
     reader = Reader(problems)
@@ -76,7 +77,7 @@ def parse_whole(
         sort_path, limit_path = "sort", "results_limit"
 
     object_type = _result_type(inner, find_view)
-    parser = NodeParser(reader, custom_fields, find_view, inside, for_bulk)
+    parser = NodeParser(reader, custom_fields, find_view, inside, for_bulk, organization_id)
     node = parser.node(inner, inner_path, object_type, 1, is_outermost=True)
     if for_bulk and not problems and node is not None and _says_nothing(node):
         reader.problem(f"{inner_path}.queries", "The query holds no condition. For all, say `match_all`.")

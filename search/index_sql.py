@@ -30,13 +30,15 @@ def _custom_text(row: str) -> str:
 
 
 def _contact_text(row: str) -> str:
-    columns = ", ".join(f"{row}.{column}" for column in ("name", "first_name", "last_name", "title"))
-    return f"concat_ws(E'\\n', {columns}, {_custom_text(row)})"
+    name = f"CASE WHEN {row}.name <> '' THEN {row}.name ELSE concat_ws(' ', {row}.first_name, {row}.last_name) END"
+    return f"concat_ws(E'\\n', {name}, {row}.title, {_custom_text(row)})"
 
 
 _FUNCTIONS = f"""
-CREATE FUNCTION drover_lexemes(value text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
+CREATE OR REPLACE FUNCTION drover_lexemes(value text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT CASE WHEN octet_length(value) = length(value) AND octet_length(value) <= {_MOST_BYTES} THEN
+    array_to_tsvector(ARRAY(SELECT left(word, {LONGEST_LEXEME}) FROM unnest(drover_words(value)) AS word))
+ELSE (
     SELECT CASE WHEN coalesce(sum(octet_length(lexeme)), 0) > {_MOST_BYTES} THEN array_to_tsvector(ARRAY['*', '+'])
                 ELSE array_to_tsvector(coalesce(array_agg(lexeme), ARRAY[]::text[])) END
     FROM (
@@ -50,12 +52,12 @@ AS $$
             WHERE octet_length(word) > length(word) AND word ~ '[{regex_class(SPACELESS)}]'
         ) AS part (lexeme)
     ) AS parts
-$$;
+) END $$;
 COMMENT ON FUNCTION drover_lexemes(text) IS
     'What the text index holds of a text: its words, and all pairs of signs of those in scripts without spaces. The
 lexeme * stands for more than a row can hold, and every search looks for it.';
 
-CREATE FUNCTION drover_key(id uuid) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION drover_key(id uuid) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     rest numeric := 0;
     spelt text := '';
@@ -80,12 +82,9 @@ CREATE TABLE search_wordlesskey (organization_id uuid, key text COLLATE "C", PRI
 COMMENT ON TABLE search_wordlesskey IS 'Keys of the custom fields whose values are no texts, deleted fields too.';
 """
 
-_REFRESH = f"""
-CREATE FUNCTION search_custom(custom jsonb, organization uuid) RETURNS jsonb LANGUAGE sql STABLE
-RETURN custom - ARRAY(SELECT key FROM search_wordlesskey WHERE organization_id = organization);
-COMMENT ON FUNCTION search_custom(jsonb, uuid) IS 'Custom fields without those that hold no text.';
-
-CREATE FUNCTION search_words_of(leads uuid[]) RETURNS TABLE (lead_id uuid, words tsvector) LANGUAGE sql STABLE AS $$
+_WORDS_OF = f"""
+CREATE OR REPLACE FUNCTION search_words_of(leads uuid[]) RETURNS TABLE (lead_id uuid, words tsvector)
+LANGUAGE sql STABLE AS $$
     SELECT lead.id, drover_lexemes(concat_ws(
         E'\\n', lead.name, lead.description, lead.url, {_custom_text("lead")},
         (SELECT string_agg(concat_ws(E'\\n', {_ADDRESS}), E'\\n') FROM crm_address WHERE lead_id = lead.id),
@@ -98,6 +97,14 @@ CREATE FUNCTION search_words_of(leads uuid[]) RETURNS TABLE (lead_id uuid, words
     FROM crm_lead AS lead WHERE lead.id = ANY (leads) ORDER BY lead.id
 $$;
 COMMENT ON FUNCTION search_words_of(uuid[]) IS 'What search_leadwords ought to hold.';
+"""
+
+_REFRESH = f"""
+CREATE FUNCTION search_custom(custom jsonb, organization uuid) RETURNS jsonb LANGUAGE sql STABLE
+RETURN custom - ARRAY(SELECT key FROM search_wordlesskey WHERE organization_id = organization);
+COMMENT ON FUNCTION search_custom(jsonb, uuid) IS 'Custom fields without those that hold no text.';
+
+{_WORDS_OF}
 
 CREATE FUNCTION search_mark(leads uuid[]) RETURNS void LANGUAGE sql AS $$
     UPDATE search_leadwords SET words = {_STALE} WHERE lead_id = ANY (leads) AND words <> {_STALE};
@@ -126,12 +133,12 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.words = {_STALE}) EXECUTE F
 def _trigger(name: str, body: str, *events: str, declared: str = "") -> str:
     """A trigger function and the triggers that call it; `events` are what stands between their name and EXECUTE."""
     function = f"""
-CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
 {declared}BEGIN
     {body.strip()}
     RETURN NULL;
 END $$;"""
-    triggers = [f"CREATE TRIGGER {name} {event} EXECUTE FUNCTION {name}();" for event in events]
+    triggers = [f"CREATE OR REPLACE TRIGGER {name} {event} EXECUTE FUNCTION {name}();" for event in events]
     return "\n".join([function, *triggers])
 
 
@@ -179,7 +186,7 @@ _LEADS = "\n".join(
         wordless := ARRAY(SELECT key FROM search_wordlesskey WHERE organization_id = NEW.organization_id);
         IF OLD.custom - wordless = NEW.custom - wordless THEN RETURN NULL; END IF;
     END IF;
-    PERFORM search_mark(ARRAY[NEW.id]);""",
+    UPDATE search_leadwords SET words = {_STALE} WHERE lead_id = NEW.id AND words <> {_STALE};""",
             _UPDATED.format(_LEAD_COLUMNS, "crm_lead", _differs(*_LEAD_COLUMNS.split(", "))),
             declared="DECLARE\n    wordless text[];\n",
         ),
@@ -215,6 +222,27 @@ INSERT INTO search_leadwords SELECT * FROM search_words_of(ARRAY(SELECT id FROM 
 CREATE INDEX search_leadwords_words ON search_leadwords USING gin (words);
 """
 
+_DELETED_FIELDS = """
+CREATE TABLE search_deletedkey (organization_id uuid, key text COLLATE "C", PRIMARY KEY (organization_id, key));
+COMMENT ON TABLE search_deletedkey IS
+    'Keys of deleted custom fields that held texts. Records, and so the index, may still hold some of those.';
+""" + _trigger(
+    "search_customfield_removed",
+    f"""
+    INSERT INTO search_deletedkey
+    SELECT organization_id, drover_key(id) FROM removed WHERE type IN ({_WORDY_TYPES})
+    ON CONFLICT DO NOTHING;""",
+    _DELETED.format("crm_customfield"),
+)
+# Contacts with a name typed and parts of one: the index held both, and texts are only looked at for the first.
+_TWICE_NAMED = """
+SELECT search_mark(ARRAY(
+    SELECT lead_id FROM crm_contact WHERE name <> '' AND concat(first_name, last_name) <> '' AND lead_id IS NOT NULL));
+"""
+# A word that is not among the most frequent is taken to be half as frequent as the last of those: at the usual 100, a
+# thousand leads of a million. Plans for "the first hundred" then walk through all leads.
+_STATISTICS = "ALTER TABLE search_leadwords ALTER words SET STATISTICS 2000;"
+
 CREATE = "\n".join([_FUNCTIONS, _TABLES, _REFRESH, _FILL, _FIELDS, _LEADS, _OTHERS])
 
 _FUNCTION_NAMES = (
@@ -224,7 +252,11 @@ _FUNCTION_NAMES = (
     "search_words_of(uuid[])",
     "search_mark(uuid[])",
 )
-_TRIGGERS = re.findall(r"CREATE FUNCTION (\w+\(\)) RETURNS trigger", CREATE)
+_TRIGGERS = re.findall(r"FUNCTION (\w+\(\)) RETURNS trigger", CREATE)
 # With its function goes a trigger.
 DROP = "\n".join(f"DROP FUNCTION {name} CASCADE;" for name in (*_TRIGGERS, *_FUNCTION_NAMES))
 DROP += "DROP TABLE search_leadwords, search_wordlesskey;"
+
+# What migration 0004 makes of that: the same, faster, and able to say where it is exact.
+IMPROVE = "\n".join([_FUNCTIONS, _WORDS_OF, _LEADS, _DELETED_FIELDS, _TWICE_NAMED, _STATISTICS])
+WORSEN = "DROP FUNCTION search_customfield_removed() CASCADE; DROP TABLE search_deletedkey;"

@@ -1,14 +1,17 @@
 """The nodes of a query (close-api.md 3.3), read strictly."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from uuid import UUID
 
 from crm.ids import parse_close_id
 from crm.models import CustomField
 from search.conditions import NAMES_NOTHING, ConditionParser
 from search.errors import shown
+from search.external import NodeType, node_types
 from search.nodes import (
     And,
+    External,
     FieldCondition,
     HasRelated,
     Ids,
@@ -27,6 +30,7 @@ from search.views import FindView
 MAX_DEPTH = 50
 MAX_NODES = 10_000
 MAX_TEXT_NODES = 200  # each compiles to a few subqueries and about 1 kB of SQL
+MAX_EXTERNAL_NODES = 20  # each is looked up on its own, and is a subquery over as many rows as its app has
 
 
 class NodeParser:
@@ -37,14 +41,17 @@ class NodeParser:
         find_view: FindView,
         inside: tuple[UUID, ...],
         for_bulk: bool,
+        organization_id: UUID | None,
     ) -> None:
         self._read = reader
         self._find_view = find_view
         self._inside = inside
         self.conditions = ConditionParser(reader, custom_fields, for_bulk)
         self._for_bulk = for_bulk
+        self._organization_id = organization_id
         self._nodes = 0
         self._texts = 0
+        self._externals = 0
         self._by_type: dict[str, Callable[[dict[str, object], str, str, int, bool], Node | None]] = {
             "and": self._group,
             "or": self._group,
@@ -56,6 +63,7 @@ class NodeParser:
             "has_related": self._has_related,
             "saved_search": self._saved_search,
             "in_status": self._in_status,
+            **{name: partial(self._external, node_type) for name, node_type in node_types().items()},
         }
 
     def node(
@@ -213,11 +221,8 @@ class NodeParser:
         if view.key in self._inside:
             self._read.problem(id_path, "The Smart View refers to itself.")
             return None
-        if view.object_type is None:
-            self._read.problem(id_path, "Smart Views of this type are not supported yet.")
-            return None
-        if view.query is None:
-            self._read.problem(id_path, "Smart Views without an s_query are not supported yet.")
+        if view.object_type is None or view.problem is not None:
+            self._read.problem(id_path, view.problem or "Object does not exist.")
             return None
         within, self._inside = self._inside, (*self._inside, view.key)
         node = self.node(view.query, f"{id_path}.s_query", view.object_type, depth + 1, is_outermost=True)
@@ -225,6 +230,23 @@ class NodeParser:
         if node is None:
             return None
         return And((node,), negate) if view.object_type == object_type else Ids((), negate)
+
+    def _external(
+        self, kind: NodeType, data: dict[str, object], path: str, object_type: str, depth: int, negate: bool
+    ) -> Node | None:
+        self._read.check_keys(data, path, required=("type", *kind.keys), optional=("negate",))
+        self._externals += 1
+        if self._externals > MAX_EXTERNAL_NODES:
+            if self._externals == MAX_EXTERNAL_NODES + 1:
+                self._read.problem(path, f"The query has more than {MAX_EXTERNAL_NODES} `{kind.name}` nodes.")
+            return None
+        if object_type != kind.object_type:
+            self._read.problem(
+                path, f"A `{kind.name}` node tests a {kind.object_type}: here it has to stand within `has_related`."
+            )
+            return None
+        arguments = kind.read(self._read, data, path, self._organization_id)
+        return None if arguments is None else External(kind.name, arguments, negate)
 
     def _known_type(self, data: dict[str, object], key: str, path: str) -> str | None:
         name = self._read.word(data, key, path)

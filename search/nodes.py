@@ -113,6 +113,14 @@ class NumberRange:
     lt: Decimal | None = None
     lte: Decimal | None = None
 
+    def holds(self, number: int) -> bool:
+        return (
+            (self.gt is None or number > self.gt)
+            and (self.gte is None or number >= self.gte)
+            and (self.lt is None or number < self.lt)
+            and (self.lte is None or number <= self.lte)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MomentRange:
@@ -249,11 +257,20 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class External:
+    """A test that another app has registered under `type` (`search.external`), with what that app reads from it."""
+
+    type: str
+    arguments: tuple[str, ...]
+    negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MatchAll:
     negate: bool = False
 
 
-Node = And | Or | IsType | Ids | Text | FieldCondition | HasRelated | InStatus | MatchAll | Slice
+Node = And | Or | IsType | Ids | Text | FieldCondition | HasRelated | InStatus | External | MatchAll | Slice
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from django.core import signing
 from django.db.models import DateField, DateTimeField, DecimalField, Expression, Model, Q, QuerySet, Value
 
 from crm.errors import FieldErrors
-from search.compiler import matching, sort_values
+from search.compiler import is_always_set, matching, sort_values
 from search.expressions import IsPresent, Test, text_value
 from search.resolve import Resolved
 
@@ -92,10 +92,13 @@ def _behind(resolved: Resolved, values: Sequence[Expression], after: Cursor) -> 
         absent = ~Q(IsPresent(value))
         if last is None:
             behind = Q(absent, behind)
+            continue
+        known, sign = _value(last), "<" if item.is_descending else ">"
+        behind = Q(Q(Test(value, sign, known)), Q(Test(value, "=", known), behind), _connector=Q.OR)
+        if is_always_set(item.field):
+            behind = Q(Test(value, f"{sign}=", known), behind)  # says nothing new: it is where an index begins
         else:
-            known = _value(last)
-            beyond = Test(value, "<" if item.is_descending else ">", known)
-            behind = Q(Q(beyond), absent, Q(Test(value, "=", known), behind), _connector=Q.OR)
+            behind = Q(absent, behind, _connector=Q.OR)
     return behind
 
 

@@ -1,7 +1,7 @@
 """Values of leads, contacts and addresses that no single column holds."""
 
 from django.db.models import Case, Exists, Expression, IntegerField, OuterRef, Subquery, TextField, Value, When
-from django.db.models.functions import Coalesce, Lower, NullIf, Trim
+from django.db.models.functions import Coalesce, Collate, Lower, NullIf, Trim
 
 from crm.models import Contact, ContactEmail, ContactPhone, ContactUrl, Lead, Suppression
 from search.expressions import CountOf, IsPresent, Joined, text_value
@@ -33,7 +33,8 @@ def is_unsubscribed() -> Expression:
     return Exists(
         Suppression.objects.filter(
             organization_id=OuterRef("organization_id"),
-            address=Lower(Trim(OuterRef("email"))),
+            # The rules are named, the collation of the comparison is that of the index.
+            address=Collate(Lower(Collate(Trim(OuterRef("email")), "pg_c_utf8")), "default"),
             reason__in=Suppression.UNWANTED,
         )
     )

@@ -55,6 +55,25 @@ def may_match(node: Node, object_type: str) -> Q:
     return Q(InTextIndex(F("lead_id"), text_value(wanted))) | Q(lead_id__isnull=True)
 
 
+def lookup(mode: Mode, text: str) -> str | None:
+    """What the words of a lead must meet (a tsquery) that says such a text, or None where nothing is known."""
+    needed = _needed_of_text(mode, text)
+    return None if needed is None or len(needed) > _MOST_CHARACTERS else f"{needed} | {_EVERYTHING}"
+
+
+def is_settled_by_index(mode: Mode, text: str) -> bool:
+    """Whether a lead says the text wherever its words in the index, as long as they are whole, meet the look-up.
+
+    Short words may be met by pairs of signs of longer ones, and those cut off by others with the same beginning.
+    """
+    wanted = words(text)
+    return (
+        mode in (Mode.FULL_WORDS, Mode.BEGINNING_OF_WORDS)
+        and len(set(wanted)) <= _MOST_PARTS
+        and all(2 < len(word) < LONGEST_LEXEME and not is_spaceless(word) for word in wanted)
+    )
+
+
 def _needed(node: Node, object_type: str) -> str | None:
     """What the words of the lead that an object belongs to must meet (a tsquery), or None where nothing is known."""
     if node.negate or object_type not in _INDEXED:

@@ -71,11 +71,12 @@ class Reader:
         return value
 
     def texts(self, data: dict[str, object], key: str, path: str) -> list[str] | None:
-        """A list of ids or terms, counted against the limit of the query."""
+        """A list of ids or terms, counted against the limit of the query; None where one of them is wrong."""
         values = self.items(data, key, path)
         if values is None or not self.count_ids(len(values), f"{path}.{key}"):
             return None
-        return [text for place, value in enumerate(values) if (text := self.text_of(value, f"{path}.{key}[{place}]"))]
+        found = [self.text_of(value, f"{path}.{key}[{place}]") for place, value in enumerate(values)]
+        return None if None in found else [text for text in found if text]
 
     def count_ids(self, count: int, path: str) -> bool:
         if self._ids <= MAX_IDS < self._ids + count:

@@ -85,7 +85,7 @@ def resolve(
     fields = {field.pk: field for field in CustomField.objects.filter(organization_id=caller.organization.pk)}
     parsed = parse_whole(
         query, sort=sort, results_limit=results_limit, path=path, custom_fields=fields, for_bulk=for_bulk,
-        find_view=views_of(caller), inside=inside,
+        find_view=views_of(caller, tz), inside=inside, organization_id=caller.organization.pk,
     )  # fmt: skip
     node = _Resolver(caller, Clock(now, tz), _document_keys(fields)).node(parsed.node)
     return Resolved(parsed.object_type, node, parsed.sort, parsed.results_limit)

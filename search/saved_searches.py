@@ -20,7 +20,7 @@ from search.resolve import resolve
 from search.schema import TYPE_OF_VIEW
 from search.text_query.translate import translate
 from search.text_query.vocabulary import vocabulary_of
-from search.views import visible_to
+from search.views import views_of, visible_to
 
 UNSUPPORTED_VIEWS = ("whatsapp_message", "custom_activity", "form_submission")
 LONGEST_DESCRIPTION = 300
@@ -159,13 +159,18 @@ def _shared_with(value: object, caller: Caller) -> list[UUID]:
 def _queries(view: SavedSearch, properties: Json, tz: tzinfo) -> tuple[str | None, dict[str, object]]:
     """The text query, if the view has one, and the `s_query` that it means or that was given."""
     text, s_query = properties.get("query") or None, properties.get("s_query")
-    if text is not None and text != view.query:
+    if text is not None and not (text == view.query and _is_of_type(view)):
         if s_query is not None and s_query != view.s_query:
             raise FieldErrors({"query": "Give either `query` or `s_query`."})
         return _translated(text, view, tz)
     if s_query is None and view.s_query is not None and "s_query" not in properties:
         return view.query, view.s_query
     return view.query if s_query == view.s_query else None, _wrapped(s_query)
+
+
+def _is_of_type(view: SavedSearch) -> bool:
+    """Whether the view has an `s_query`, and that says on its first level that it is for objects of the view's type."""
+    return set(_named_types((view.s_query or {}).get("query"))) == {TYPE_OF_VIEW[view.type]}
 
 
 def _translated(text: object, view: SavedSearch, tz: tzinfo) -> tuple[str, dict[str, object]]:
@@ -190,28 +195,26 @@ def _wrapped(query: object) -> dict[str, object]:
 
 def _check_query(view: SavedSearch, caller: Caller, tz: tzinfo) -> bool:
     """Whether the view's query means something else for each user; `FieldErrors` where the view cannot have it."""
-    query, expected, now = view.s_query["query"], TYPE_OF_VIEW[view.type], timezone.now()
     inside = () if view._state.adding else (view.pk,)  # it may not refer to itself
-    resolve(query=view.s_query, sort=None, caller=caller, tz=tz, now=now, for_bulk=False, inside=inside)
-    if set(_named_types(query)) != {expected}:
-        wanted = f'{{"type": "object_type", "object_type": "{expected}"}}'
+    resolve(query=view.s_query, sort=None, caller=caller, tz=tz, now=timezone.now(), for_bulk=False, inside=inside)
+    if not _is_of_type(view):
+        wanted = f'{{"type": "object_type", "object_type": "{TYPE_OF_VIEW[view.type]}"}}'
         raise FieldErrors({"s_query.query": f"A Smart View of the type '{view.type}' needs the node {wanted}."})
-    nodes, used = list(_nodes(query)), set[UUID]()
+    nodes, used, find = list(_nodes(view.s_query["query"])), set[UUID](), views_of(caller, tz)
     while reached := {key for key in map(_referred, nodes) if key} - used:
         used |= reached
-        views = SavedSearch.objects.filter(organization=caller.organization, pk__in=reached)
-        nodes += [node for s_query in views.values_list("s_query", flat=True) for node in _nodes(s_query)]
+        nodes += [node for inner in map(find, reached) if inner for node in _nodes(inner.query)]
     return any(_is_about_caller(node) for node in nodes)
 
 
 def _nodes(value: object) -> Iterator[Json]:
-    """All nodes of a parsed query, or of one in a wrapper."""
+    """All nodes of a parsed query."""
     waiting = [value]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
             yield node
-            waiting += [node.get("query"), node.get("related_query")]
+            waiting.append(node.get("related_query"))
             waiting += node.get("queries") or ()
 
 

@@ -5,12 +5,10 @@ Counts of nothing are 0.
 
 from collections.abc import Mapping
 
-from django.db.models import OuterRef
-
 from crm.models import Address, Contact, ContactEmail, ContactPhone, ContactUrl, FieldType, Lead
 from search.deals import OPPORTUNITY
 from search.documents import address_documents, contact_documents, lead_documents, own_text
-from search.fields import RECORD_FIELDS, Field, ObjectType, column_field, count_field, text_field
+from search.fields import RECORD_FIELDS, Field, Hanging, ObjectType, column_field, count_field, text_field
 from search.happenings import ACTIVITIES, TASK
 from search.nodes import Kind
 from search.people import ADDRESS_PARTS, all_urls_count, contact_name, display_name, is_unsubscribed, location
@@ -29,7 +27,7 @@ _TYPES = [
             "description": text_field("description"),
             "url": text_field("url"),
             "status_id": column_field("status_id", Kind.REFERENCE, "status.lead"),
-            "addresses_count": count_field(lambda: Address.objects.filter(lead_id=OuterRef("pk"))),
+            "addresses_count": count_field(Hanging(Address)),
             "all_urls_count": Field(Kind.NUMBER, all_urls_count),
             **SMART_FIELDS,
             **MONEY_FIELDS,
@@ -46,9 +44,9 @@ _TYPES = [
             "lead_id": column_field("lead_id", Kind.REFERENCE, "lead"),
             "name": Field(Kind.TEXT, contact_name),
             "title": text_field("title"),
-            "emails_count": count_field(lambda: ContactEmail.objects.filter(contact_id=OuterRef("pk"))),
-            "phones_count": count_field(lambda: ContactPhone.objects.filter(contact_id=OuterRef("pk"))),
-            "urls_count": count_field(lambda: ContactUrl.objects.filter(contact_id=OuterRef("pk"))),
+            "emails_count": count_field(Hanging(ContactEmail, path="contact_id")),
+            "phones_count": count_field(Hanging(ContactPhone, path="contact_id")),
+            "urls_count": count_field(Hanging(ContactUrl, path="contact_id")),
         },
         prefix="cont",
         has_custom_fields=True,

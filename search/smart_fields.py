@@ -11,7 +11,6 @@ from django.db.models import (
     Model,
     OuterRef,
     Q,
-    QuerySet,
     Subquery,
     TextField,
     Value,
@@ -31,14 +30,12 @@ from crm.models import (
     OpportunityStatusChange,
     Task,
 )
-from search.expressions import JsonText, Never, text_value
-from search.fields import Field, count_field, present
+from search.expressions import Exactly, JsonText, Never, text_value
+from search.fields import Field, Hanging, OneOf, count_field, present
 from search.happenings import due
 from search.nodes import Kind
 from search.people import all_urls_count, contact_name
 from search.zones import zone_of_place
-
-Objects = Callable[[], QuerySet[Model]]
 
 _UNSENT = ("draft", "scheduled", "outbox", "error")
 _THROUGH = ~Q(status__in=_UNSENT)  # mail and messages that reached somebody, not drafts
@@ -48,16 +45,21 @@ _MISSED = Q(disposition__in=("no-answer", "abandoned", "busy", "missed"))
 _COMMUNICATION = (_EMAIL & _THROUGH) | (_SMS & _THROUGH) | _CALL | (_MEETING & Q(status="completed"))
 
 
-def _of_lead(model: type[Model], condition: Q | None = None, path: str = "lead_id") -> Objects:
-    def objects() -> QuerySet[Model]:
-        found = model._default_manager.filter(**{path: OuterRef("pk")})
-        return found if condition is None else found.filter(condition)
+def _field_of_first(
+    kind: Kind,
+    of: Hanging,
+    value: Callable[[], Expression],
+    *order: Expression | str,
+    reference: str | None = None,
+    is_first: bool = False,
+    is_extreme: bool = False,
+) -> Field:
+    """What the first one in that order has. For `is_first` and `is_extreme` see `OneOf`."""
 
-    return objects
+    def first() -> Expression:
+        return Subquery(of.of_outer().annotate(smart=value()).order_by(*order).values("smart")[:1])
 
-
-def _first(objects: Objects, value: Callable[[], Expression], *order: Expression | str) -> Callable[[], Expression]:
-    return lambda: Subquery(objects().annotate(smart=value()).order_by(*order).values("smart")[:1])
+    return Field(kind, first, reference, one_of=OneOf(of, value, is_first, is_extreme))
 
 
 def _counts() -> dict[str, Field]:
@@ -91,19 +93,19 @@ def _counts() -> dict[str, Field]:
         "incomplete_tasks": Q(is_complete=False),
     }
     counted = {
-        "contacts": _of_lead(Contact),
-        "addresses": _of_lead(Address),
-        "email_addresses": _of_lead(ContactEmail, path="contact__lead_id"),
-        "phone_numbers": _of_lead(ContactPhone, path="contact__lead_id"),
-        "contact_urls": _of_lead(ContactUrl, path="contact__lead_id"),
-        **{name: _of_lead(Activity, condition) for name, condition in activities.items()},
-        **{name: _of_lead(Opportunity, condition) for name, condition in deals.items()},
-        **{name: _of_lead(Task, condition) for name, condition in tasks.items()},
+        "contacts": Hanging(Contact),
+        "addresses": Hanging(Address),
+        "email_addresses": Hanging(ContactEmail, path="contact__lead_id"),
+        "phone_numbers": Hanging(ContactPhone, path="contact__lead_id"),
+        "contact_urls": Hanging(ContactUrl, path="contact__lead_id"),
+        **{name: Hanging(Activity, condition) for name, condition in activities.items()},
+        **{name: Hanging(Opportunity, condition) for name, condition in deals.items()},
+        **{name: Hanging(Task, condition) for name, condition in tasks.items()},
     }
     return {
-        **{f"num_{name}": count_field(objects) for name, objects in counted.items()},
+        **{f"num_{name}": count_field(of) for name, of in counted.items()},
         "num_urls": Field(Kind.NUMBER, all_urls_count),
-        "times_communicated": count_field(_of_lead(Activity, _COMMUNICATION)),
+        "times_communicated": count_field(Hanging(Activity, _COMMUNICATION)),
     }
 
 
@@ -125,7 +127,10 @@ def _activity_field(condition: Q, what: str, *, is_first: bool = False) -> Field
     order = ("activity_at", "pk") if is_first else ("-activity_at", "-pk")
     is_text = kind in (Kind.TEXT, Kind.CHOICE)
     value = (lambda: present(column)) if is_text else (lambda: F(column))
-    return Field(kind, _first(_of_lead(Activity, condition), value, *order), reference)
+    return _field_of_first(
+        kind, Hanging(Activity, condition), value, *order, reference=reference,
+        is_first=is_first, is_extreme=column == "activity_at",
+    )  # fmt: skip
 
 
 def _activities() -> dict[str, Field]:
@@ -150,21 +155,21 @@ def _activities() -> dict[str, Field]:
 
 
 def _changes() -> dict[str, Field]:
-    deal_changes = _of_lead(OpportunityStatusChange, Q(old_status_id__isnull=False), "opportunity__lead_id")
+    deal_changes = Hanging(OpportunityStatusChange, Q(old_status_id__isnull=False), "opportunity__lead_id")
     changes = {
-        "last_lead_status_change_date": _of_lead(LeadStatusChange, Q(old_status_id__isnull=False)),
+        "last_lead_status_change_date": Hanging(LeadStatusChange, Q(old_status_id__isnull=False)),
         "last_opportunity_status_change_date": deal_changes,
     }
     return {
-        name: Field(Kind.MOMENT, _first(objects, lambda: F("date_created"), "-date_created"))
-        for name, objects in changes.items()
+        name: _field_of_first(Kind.MOMENT, of, lambda: F("date_created"), "-date_created", is_extreme=True)
+        for name, of in changes.items()
     }
 
 
 def _tasks() -> dict[str, Field]:
     def field(kind: Kind, value: Callable[[], Expression], reference: str | None = None) -> Field:
-        objects = _of_lead(Task, Q(is_complete=False))
-        return Field(kind, _first(objects, value, due().asc(nulls_last=True), "pk"), reference)
+        of = Hanging(Task, Q(is_complete=False))
+        return _field_of_first(kind, of, value, due().asc(nulls_last=True), "pk", reference=reference)
 
     return {
         "next_task_date": field(Kind.MOMENT, due),
@@ -189,8 +194,8 @@ def _primary_opportunity() -> dict[str, Field]:
     rank = Case(When(status__type="active", then=0), When(status__type="won", then=1), default=2)
 
     def field(column: str, kind: Kind, reference: str | None) -> Field:
-        value = _first(_of_lead(Opportunity), lambda: F(column), rank.asc(), "-date_created", "-pk")
-        return Field(kind, value, reference)
+        order = (rank.asc(), "-date_created", "-pk")
+        return _field_of_first(kind, Hanging(Opportunity), lambda: F(column), *order, reference=reference)
 
     return {f"primary_opportunity_{name}": field(*column) for name, column in columns.items()}
 
@@ -199,14 +204,14 @@ def _people() -> dict[str, Field]:
     """The first address or number that the first contact with one has."""
 
     def detail(model: type[Model], column: str) -> Field:
-        objects = _of_lead(model, ~Q(**{column: ""}), "contact__lead_id")
+        of = Hanging(model, ~Q(**{column: ""}), "contact__lead_id")
         order = ("contact__position", "contact_id", "position", "pk")
-        return Field(Kind.TEXT, _first(objects, lambda: F(column), *order))
+        return _field_of_first(Kind.TEXT, of, lambda: F(column), *order)
 
     return {
         "primary_email": detail(ContactEmail, "email"),
         "primary_phone": detail(ContactPhone, "phone"),
-        "primary_contact_name": Field(Kind.TEXT, _first(_of_lead(Contact), contact_name, "position", "pk")),
+        "primary_contact_name": _field_of_first(Kind.TEXT, Hanging(Contact), contact_name, "position", "pk"),
     }
 
 
@@ -216,8 +221,8 @@ def _zone() -> Expression:
     def of_place(place: Expression) -> Expression:
         return JsonText(Value(zone_of_place(), output_field=JSONField()), place)
 
-    country = Upper(F("country"))
-    state = Concat(country, text_value("/"), Upper(F("state")), output_field=TextField())
+    country = Upper(Exactly(F("country")))
+    state = Concat(country, text_value("/"), Upper(Exactly(F("state"))), output_field=TextField())
     zone = Coalesce(of_place(state), of_place(country))
     found = Address.objects.filter(lead_id=OuterRef("pk")).annotate(zone=zone).filter(zone__isnull=False)
     return Subquery(found.order_by("position", "pk").values("zone")[:1], output_field=TextField())

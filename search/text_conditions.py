@@ -14,9 +14,8 @@ from search.expressions import (
     AnyElement,
     Folded,
     HasPhrase,
-    LikeAll,
     Lines,
-    SpacedWords,
+    Says,
     Test,
     Words,
     text_array,
@@ -58,4 +57,4 @@ def in_documents(documents: Expression, mode: Mode, text: str) -> Expression | Q
 
 
 def _like(value: Expression, patterns: list[str]) -> Expression:
-    return LikeAll(SpacedWords(value), text_array(dict.fromkeys(patterns)))
+    return Says(value, text_array(dict.fromkeys(patterns)))

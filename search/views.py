@@ -2,24 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 from uuid import UUID
 
 from django.db.models import Q
 
 from crm.auth import Caller
 from crm.models import Group
+from search.errors import InvalidSearch
 from search.models import SavedSearch
 from search.schema import TYPE_OF_VIEW
+from search.text_query.translate import translate
+from search.text_query.vocabulary import vocabulary_of
 
 
 @dataclass(frozen=True)
 class View:
-    """What a Smart View finds; no object type where it finds objects that are not supported."""
+    """What a Smart View finds, or the `problem` that keeps it from finding anything."""
 
     key: UUID
-    name: str
-    object_type: str | None
-    query: object
+    object_type: str | None = None
+    query: object = None
+    problem: str | None = None
 
 
 FindView = Callable[[UUID], View | None]
@@ -29,14 +33,17 @@ def no_views(key: UUID) -> View | None:
     return None
 
 
-def views_of(caller: Caller) -> FindView:
-    """Finds the Smart Views that a caller may use: own and shared ones, and what those name. Each is read once."""
+def views_of(caller: Caller, tz: tzinfo) -> FindView:
+    """Finds the Smart Views that a caller may use: own and shared ones, and what those name. Each is read once.
+
+    `tz` is the zone of a text query's moments.
+    """
     found: dict[UUID, View | None] = {}
 
     def find(key: UUID) -> View | None:
         if key not in found:
             row = SavedSearch.objects.filter(visible_to(caller), pk=key).first()
-            found[key] = row and View(row.pk, row.name, TYPE_OF_VIEW.get(row.type), _query_of(row))
+            found[key] = row and _view_of(row, tz)
         return found[key]
 
     return find
@@ -50,9 +57,28 @@ def visible_to(caller: Caller) -> Q:
     return Q(organization_id=caller.organization.pk) & mine
 
 
-def _query_of(row: SavedSearch) -> object:
-    """The view's query without its wrapper: its own limit and sort do not count."""
-    query = row.s_query
+def _view_of(row: SavedSearch, tz: tzinfo) -> View:
+    """The view with its query out of the wrapper: its own limit and sort do not count."""
+    object_type, query = TYPE_OF_VIEW.get(row.type), row.s_query
+    if object_type is None:
+        return View(row.pk, problem="Smart Views of this type are not supported yet.")
     if isinstance(query, dict) and "query" in query and "type" not in query:
-        return query["query"]
-    return query
+        query = query["query"]
+    if query is None and row.query:
+        return _meaning_of_text(row, object_type, tz)
+    if query is None:
+        return View(row.pk, object_type, problem="The Smart View holds no query.")
+    return View(row.pk, object_type, query)
+
+
+def _meaning_of_text(row: SavedSearch, object_type: str, tz: tzinfo) -> View:
+    """A view that came as a text alone, not through the API: that keeps the translation beside the text."""
+    try:
+        meant = translate(
+            row.query or "", vocabulary=vocabulary_of(row.organization_id), tz=tz, object_type=object_type
+        )
+    except InvalidSearch as problem:
+        return View(row.pk, object_type, problem=f"The Smart View's text: {problem.field_errors['query']}")
+    if meant.slice is not None:
+        return View(row.pk, object_type, problem="The Smart View's text: a view cannot be a slice.")
+    return View(row.pk, object_type, meant.s_query)

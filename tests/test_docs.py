@@ -10,7 +10,9 @@ import pytest
 from django.conf import settings
 from django.urls import get_resolver, resolve
 
+from bulk_actions.retention import PIECE
 from config.home import PROJECT
+from crm.api.close.idempotency import DAYS
 
 PACKAGES = ("config", "crm", "search", "bulk_actions")
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").rglob("*.md")])
@@ -100,6 +102,10 @@ def test_the_numbers_in_the_pages_are_those_of_the_settings() -> None:
     architecture = " ".join((PROJECT / "docs/architecture.md").read_text().split())
     assert f"its organization has {settings.BULK_MAX_RUNNING_PER_ORGANIZATION} jobs running" in operations
     assert f"removes leads that were marked as deleted more than {settings.LEAD_PURGE_DAYS} days ago" in operations
+    assert f"| {settings.BULK_LEDGER_DAYS} days after the job's end |" in operations
+    assert f"at most {PIECE:,} a minute" in operations
+    assert f"with a limit of {settings.METRICS_STATEMENT_TIMEOUT_SECONDS} s for each statement" in operations
+    assert f"`Idempotency-Key` | after {DAYS} days |" in operations
     assert f"A stopping worker gets {settings.WORKER_STOP_GRACE_SECONDS} s" in operations
     assert f"works on one job for {settings.BULK_SLICE_SECONDS} s" in architecture
     assert f"({settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT} s when another job runs too)" in architecture

@@ -1,10 +1,28 @@
 """The kinds of bulk action. A new kind is one file here, one serializer in `bulk_actions.api`, and one line below."""
 
-from bulk_actions.actions.base import Action, Change
+from bulk_actions.actions.base import Action, Change, Effect
 from bulk_actions.actions.delete import Delete
 from bulk_actions.actions.edit import Edit
-from bulk_actions.models import Kind
+from bulk_actions.models import BulkAction, Kind
 
 ACTIONS: dict[str, Action] = {Kind.DELETE: Delete(), Kind.EDIT: Edit()}
 
-__all__ = ["ACTIONS", "Action", "Change"]
+
+def change_of(action: BulkAction) -> Change:
+    """The change for any batch of this job (see `Action`)."""
+    kind = ACTIONS[action.kind]
+    return kind.change(action) if action.undo_of_id is None else kind.undo(action)
+
+
+def describe(action: BulkAction) -> str:
+    """What the job does, for people; of an undo: "Undo: Set the status to Won"."""
+    depth, original = 0, action
+    while original.undo_of_id is not None:
+        depth, original = depth + 1, BulkAction.objects.get(pk=original.undo_of_id)
+    what = ACTIONS[original.kind].describe(original)
+    if depth == 0:
+        return what
+    return f"Undo: {what}" if depth == 1 else f"Undo ({depth} deep): {what}"
+
+
+__all__ = ["ACTIONS", "Action", "Change", "Effect", "change_of", "describe"]

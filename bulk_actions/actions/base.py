@@ -31,6 +31,29 @@ class Change:
     messages: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What a change does to one live lead: SQL expressions that the change and its preview are both made of.
+
+    `held` is jsonb of what the lead holds, with the placeholder `{row}` for `lead` (or `old`); `becomes` over `lead`
+    jsonb of what it will hold, NULL for nothing; `differs` over `lead` whether it would change at all.
+    """
+
+    held: str
+    becomes: str
+    differs: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a job wrote to a lead: an SQL expression of jsonb over `before` (what the lead held) and `given` (of the
+    batch, null but in an undo), and its parameters."""
+
+    sql: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
 GONE = "lead.id IS NULL OR lead.deleted_at IS NOT NULL"
 GONE_MESSAGE = "The lead was deleted after the job had begun."
 
@@ -47,5 +70,17 @@ class Action(Protocol):
         May lock what the change refers to. Raises JobImpossible when that is gone.
         """
 
+    def effect(self, params: Mapping[str, object]) -> Effect:
+        """What a job with these `params` does to a lead. Locks nothing, raises nothing."""
+
     def describe(self, action: BulkAction) -> str:
-        """What the job does, as the done mail and the admin say it: "Set the status to Won"."""
+        """What the job does, as the done mail and the admin say it: "Set the status to Won". Never asked of an undo."""
+
+    def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
+        """The `params` of a job that undoes this one, which may be an undo itself."""
+
+    def written(self, action: BulkAction) -> Written | None:
+        """What this job wrote to each lead that it changed. None where an undo needs no `given` to take it back."""
+
+    def undo(self, action: BulkAction) -> Change:
+        """The change of a job that has an `undo_of`. Raises as `change` does."""

@@ -1,8 +1,10 @@
 """Bulk edit: sets the status of leads, or one custom field of theirs."""
 
 import json
+from collections.abc import Mapping
 
-from bulk_actions.actions.base import Change
+from bulk_actions.actions.base import Change, Effect, Written
+from bulk_actions.actions.restore import restore_custom_field, restore_status
 from bulk_actions.errors import JobImpossible
 from bulk_actions.models import BulkAction, Kind
 from crm.custom_fields import hold_field
@@ -35,6 +37,7 @@ _OPERATIONS = {
 class Edit:
     """`params`: `{"type": "set_lead_status", "status_id"}`, or
     `{"type": "set_custom_field" | "clear_custom_field", "field_id", "field_key", "operation", "value"}`.
+    An undo has the same keys without what to set, and `force`.
     """
 
     kind = Kind.EDIT
@@ -42,6 +45,22 @@ class Edit:
 
     def change(self, action: BulkAction) -> Change:
         return self._status(action) if action.params["type"] == "set_lead_status" else self._custom_field(action)
+
+    def effect(self, params: Mapping[str, object]) -> Effect:
+        if params["type"] == "set_lead_status":
+            return Effect(
+                held="to_jsonb({row}.status_id)",
+                becomes="to_jsonb(%(status)s::uuid)",
+                differs="lead.status_id <> %(status)s",
+                parameters={"status": params["status_id"]},
+            )
+        becomes, differs = _OPERATIONS[params["operation"]]
+        return Effect(
+            held="{row}.custom->%(key)s",
+            becomes=becomes,
+            differs=differs,
+            parameters={"key": params["field_key"], "value": json.dumps(params["value"])},
+        )
 
     def describe(self, action: BulkAction) -> str:
         params = action.params
@@ -55,18 +74,45 @@ class Edit:
         verb = {"replace": "Set", "add": "Add to", "remove": "Remove from"}[params["operation"]]
         return f"{verb} {name}: {json.dumps(params['shown_value'], ensure_ascii=False)}"
 
+    def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
+        if action.params["type"] == "set_lead_status":
+            return {"type": "set_lead_status", "force": force}
+        field = {key: action.params[key] for key in ("field_id", "field_key")}
+        return {"type": "set_custom_field", **field, "operation": "replace", "force": force}
+
+    def written(self, action: BulkAction) -> Written | None:
+        if action.undo_of_id is not None:
+            return Written("given->'to'")
+        effect = self.effect(action.params)
+        if action.params["type"] == "set_lead_status":
+            return Written(effect.becomes, effect.parameters)
+        held = "SELECT jsonb_strip_nulls(jsonb_build_object(%(key)s, before)) AS custom"
+        return Written(f"(SELECT {effect.becomes} FROM ({held}) AS lead)", effect.parameters)
+
+    def undo(self, action: BulkAction) -> Change:
+        if action.params["type"] == "set_lead_status":
+            return restore_status(action)
+        return restore_custom_field(action, self._held_field(action))
+
+    def _held_field(self, action: BulkAction) -> CustomField:
+        field_id = action.params["field_id"]
+        if not hold_field(field_id, action.organization_id):
+            raise JobImpossible("field_gone", "The custom field that this job edits has been deleted.")
+        return CustomField.objects.get(pk=field_id)
+
     def _status(self, action: BulkAction) -> Change:
-        status_id = action.params["status_id"]
-        if not hold_status(status_id, action.organization_id):
+        if not hold_status(action.params["status_id"], action.organization_id):
             raise JobImpossible("status_gone", "The lead status that this job sets has been deleted.")
+        effect = self.effect(action.params)
         return Change(
-            update="""
+            update=f"""
                 UPDATE crm_lead AS lead
                 SET status_id = %(status)s, date_updated = statement_timestamp(), updated_by_id = %(user)s
-                WHERE {these} AND lead.deleted_at IS NULL AND lead.status_id <> %(status)s
-                RETURNING lead.id AS lead_id, to_jsonb(old.status_id) AS before, old.status_id AS old_status_id
+                WHERE {{these}} AND lead.deleted_at IS NULL AND {effect.differs}
+                RETURNING lead.id AS lead_id, {effect.held.format(row="old")} AS before,
+                          old.status_id AS old_status_id
             """,
-            parameters={"status": status_id},
+            parameters=effect.parameters,
             also={
                 "noted": """
                     INSERT INTO crm_leadstatuschange
@@ -77,18 +123,16 @@ class Edit:
         )
 
     def _custom_field(self, action: BulkAction) -> Change:
-        params = action.params
-        if not hold_field(params["field_id"], action.organization_id):
-            raise JobImpossible("field_gone", "The custom field that this job edits has been deleted.")
-        value, differs = _OPERATIONS[params["operation"]]
+        self._held_field(action)
+        effect = self.effect(action.params)
         return Change(
             update=f"""
                 UPDATE crm_lead AS lead
-                SET custom = CASE WHEN ({value}) IS NULL THEN lead.custom - %(key)s
-                                  ELSE lead.custom || jsonb_build_object(%(key)s, {value}) END,
+                SET custom = CASE WHEN ({effect.becomes}) IS NULL THEN lead.custom - %(key)s
+                                  ELSE lead.custom || jsonb_build_object(%(key)s, {effect.becomes}) END,
                     date_updated = statement_timestamp(), updated_by_id = %(user)s
-                WHERE {{these}} AND lead.deleted_at IS NULL AND ({differs})
-                RETURNING lead.id AS lead_id, old.custom->%(key)s AS before
+                WHERE {{these}} AND lead.deleted_at IS NULL AND ({effect.differs})
+                RETURNING lead.id AS lead_id, {effect.held.format(row="old")} AS before
             """,
-            parameters={"key": params["field_key"], "value": json.dumps(params["value"])},
+            parameters=effect.parameters,
         )

@@ -1,28 +1,27 @@
-"""The list of jobs and the page of one: read-only, with Pause, Resume and Cancel."""
+"""The list of jobs, the page of one, and what lies under it: read-only, but for the buttons."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import Media
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
-from unfold.enums import ActionVariant
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from unfold.decorators import display
 from unfold.views import ChangeList
 
-from bulk_actions.admin.controls import CANCEL, PAUSE, RESUME, Control, ReasonForm, carry_out
+from bulk_actions.admin.buttons import JobButtons
 from bulk_actions.admin.figures import COLOUR_OF_STATUS, bar, done_of_total, figures, rate
-from bulk_actions.admin.ledger_pages import batches_page, exceptions_page
+from bulk_actions.admin.ledger_pages import batches_page, outcomes_in, results_page
 from bulk_actions.admin.page import page_of_job
-from bulk_actions.admin.wording import title_of
-from bulk_actions.models import BulkAction, Outcome
+from bulk_actions.admin.wording import notes_on, title_of
+from bulk_actions.api.after import csv_response
+from bulk_actions.models import BulkAction
 from bulk_actions.progress import progress_of
+from bulk_actions.waiting import queue_positions
 from crm.admin.base import ReadOnlyAdmin, age, read_key
-
-_CONTROLS = {"pause_job": PAUSE, "resume_job": RESUME, "cancel_job": CANCEL}
 
 
 class JobsWithProgress(ChangeList):
@@ -31,15 +30,15 @@ class JobsWithProgress(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        progress = progress_of(self.result_list)
+        progress, positions = progress_of(self.result_list), queue_positions(self.result_list)
         for job in self.result_list:
-            job.progress = progress[job.pk]
+            job.progress, job.queue_position = progress[job.pk], positions.get(job.pk)
 
 
 @admin.register(BulkAction)
-class BulkActionAdmin(ReadOnlyAdmin):
-    list_display = ("title", "status_label", "bar", "done", "rate", "created_ago", "who", "organization")
-    list_filter = ("status", "kind")
+class BulkActionAdmin(JobButtons, ReadOnlyAdmin):
+    list_display = ("title", "status_label", "notes", "bar", "done", "rate", "created_ago", "who", "organization")
+    list_filter = ("status", "kind", "priority")
     list_select_related = ("created_by", "organization")
     search_fields = ("created_by__email", "organization__name")
     search_help_text = "Id, person or organization"
@@ -47,9 +46,6 @@ class BulkActionAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     show_full_result_count = False
-    actions = ("pause", "resume", "cancel")
-    actions_detail = ("pause_job", "resume_job", "cancel_job")
-    actions_detail_hide_default = True  # Django's own history: of a job that nobody edits it knows nothing
     change_form_template = "admin/bulk_actions/bulkaction/page.html"
 
     @property
@@ -72,13 +68,17 @@ class BulkActionAdmin(ReadOnlyAdmin):
     def status_label(self, job: BulkAction) -> str:
         return job.status
 
+    @admin.display(description="Notes")
+    def notes(self, job: BulkAction) -> str:
+        return notes_on(job, job.queue_position)
+
     @admin.display(description="Progress")
     def bar(self, job: BulkAction) -> str:
         return bar(job, job.progress)
 
     @admin.display(description="Done / total")
     def done(self, job: BulkAction) -> str:
-        return done_of_total(job.progress)
+        return format_html('<span class="job-number">{}</span>', done_of_total(job.progress))
 
     @admin.display(description="Rate")
     def rate(self, job: BulkAction) -> str:
@@ -92,98 +92,14 @@ class BulkActionAdmin(ReadOnlyAdmin):
     def who(self, job: BulkAction) -> str:
         return job.created_by.full_name or job.created_by.email
 
-    # --- pause, resume, cancel ----------------------------------------------------------------------------------------
-
-    def has_control_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        """Nobody edits a job; who could, may steer it."""
-        return request.user.has_perm("bulk_actions.change_bulkaction")
-
-    @action(description="Pause selected jobs", permissions=("control",))
-    def pause(self, request: HttpRequest, queryset: QuerySet[BulkAction]) -> None:
-        self._carry_out_all(PAUSE, request, queryset)
-
-    @action(description="Resume selected jobs", permissions=("control",))
-    def resume(self, request: HttpRequest, queryset: QuerySet[BulkAction]) -> None:
-        self._carry_out_all(RESUME, request, queryset)
-
-    @action(description="Cancel selected jobs", permissions=("control",))
-    def cancel(self, request: HttpRequest, queryset: QuerySet[BulkAction]) -> None:
-        self._carry_out_all(CANCEL, request, queryset)
-
-    def _carry_out_all(self, control: Control, request: HttpRequest, queryset: QuerySet[BulkAction]) -> None:
-        for job in queryset:
-            carry_out(control, request, job)
-
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
-        """The buttons that fit the job's status."""
-        job = self.get_object(request, object_id)
-        return [
-            button
-            for button in super().get_actions_detail(request, object_id)
-            if job and _CONTROLS[button.method.original_function_name].fits(job.status)
-        ]
-
-    # A dialog answers GET with its form; only the form's POST, with its token, does anything.
-    @action(
-        description="Pause",
-        icon="pause",
-        permissions=("control",),
-        variant=ActionVariant.PRIMARY,
-        dialog={
-            "title": "Pause this job",
-            "description": "Once it says paused, no lead changes any more. It can be resumed within 7 days.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Pause",
-        },
-    )
-    def pause_job(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._carry_out_one(PAUSE, request, form, object_id)
-
-    @action(
-        description="Resume",
-        icon="play_arrow",
-        permissions=("control",),
-        variant=ActionVariant.PRIMARY,
-        dialog={
-            "title": "Resume this job",
-            "description": "It goes on with the leads that are left.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Resume",
-        },
-    )
-    def resume_job(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._carry_out_one(RESUME, request, form, object_id)
-
-    @action(
-        description="Cancel",
-        icon="stop",
-        permissions=("control",),
-        variant=ActionVariant.DANGER,
-        dialog={
-            "title": "Cancel this job for good",
-            "description": "It stops at once and can never go on. What it has done so far stays done.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Cancel the job",
-        },
-    )
-    def cancel_job(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._carry_out_one(CANCEL, request, form, object_id)
-
-    def _carry_out_one(self, control: Control, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        job = self._job(request, object_id)
-        carry_out(control, request, job, form.cleaned_data["reason"])
-        page = reverse("admin:bulk_actions_bulkaction_change", args=[job.pk])
-        if "HX-Request" in request.headers:
-            return HttpResponse(headers={"HX-Redirect": page})
-        return HttpResponseRedirect(page)
-
     # --- the page of one job, and what lies under it ------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         under = {
             "progress": ("progress/", self.progress_view),
             "batches": ("batches/", self.batches_view),
-            "leads": ("leads/<str:outcome>/", self.exceptions_view),
+            "results": ("results/", self.results_view),
+            "results_csv": ("results.csv", self.results_csv_view),
         }
         own = [
             path(f"<uuid:job_id>/{route}", self.admin_site.admin_view(view), name=f"bulk_actions_bulkaction_{name}")
@@ -207,11 +123,15 @@ class BulkActionAdmin(ReadOnlyAdmin):
         job = self._job(request, job_id)
         return self._ledger(request, job, "Batches", batches_page(request, job))
 
-    def exceptions_view(self, request: HttpRequest, job_id: object, outcome: str) -> TemplateResponse:
+    def results_view(self, request: HttpRequest, job_id: object) -> TemplateResponse:
         job = self._job(request, job_id)
-        if outcome not in Outcome.values:
+        return self._ledger(request, job, "Results", results_page(request, job))
+
+    def results_csv_view(self, request: HttpRequest, job_id: object) -> StreamingHttpResponse:
+        job = self._job(request, job_id)
+        if job.date_ledger_purged is not None:
             raise Http404
-        return self._ledger(request, job, f"{outcome.capitalize()} leads", exceptions_page(request, job, outcome))
+        return csv_response(job, outcomes_in(request))
 
     def _ledger(self, request: HttpRequest, job: BulkAction, title: str, page: dict[str, object]) -> TemplateResponse:
         context = {

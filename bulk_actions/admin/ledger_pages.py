@@ -1,7 +1,9 @@
-"""The ledger of a job, page by page: leads that did not go well, and batches.
+"""The ledger of a job, page by page: what became of its leads, and its batches.
 
-The pages go by id, so that page 10,000 costs what page 1 does.
+The pages go by place or by id, so that page 10,000 costs what page 1 does.
 """
+
+from urllib.parse import urlencode
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -9,24 +11,51 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from bulk_actions.admin.figures import number
-from bulk_actions.models import Batch, BulkAction, LeadOutcome
+from bulk_actions.errors import LedgerPurged
+from bulk_actions.models import Batch, BulkAction
+from bulk_actions.results import page_of
+from bulk_actions.targets import OUTCOMES
 from crm.ids import close_id
 from crm.models import Lead
 
 ROWS_PER_PAGE = 100
 
 
-def exceptions_page(request: HttpRequest, job: BulkAction, outcome: str) -> dict[str, object]:
-    """Leads with that outcome, oldest first, each with its link, and why."""
-    rows, links = _page(request, LeadOutcome.objects.filter(action=job.pk, outcome=outcome))
+def outcomes_in(request: HttpRequest) -> tuple[str, ...]:
+    """The one that `?outcome=` asks for; all of them for anything else."""
+    asked = request.GET.get("outcome")
+    return (asked,) if asked in OUTCOMES else OUTCOMES
+
+
+def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
+    """What became of each lead, in the job's order, behind the place `?after=`; with links to choose an outcome."""
+    outcomes, after = outcomes_in(request), _id(request.GET.get("after")) or 0
+    try:
+        found = page_of(job, outcomes, after=after, size=ROWS_PER_PAGE + 1)
+    except LedgerPurged as purged:
+        return {"headers": [], "rows": [], "nothing": purged.message}
+    rows = found[:ROWS_PER_PAGE]
     leads = Lead.all_objects.only("name").in_bulk([row.lead_id for row in rows])
+    chosen = {"outcome": outcomes[0]} if len(outcomes) == 1 else {}
     return {
-        **links,
-        "headers": ["Lead", "Id", "Why", "Code"],
+        "choices": [("All", "?", not chosen)]
+        + [(word.capitalize(), f"?outcome={word}", chosen.get("outcome") == word) for word in OUTCOMES],
+        "csv_link": f"{reverse('admin:bulk_actions_bulkaction_results_csv', args=[job.pk])}?{urlencode(chosen)}",
+        "first_link": f"?{urlencode(chosen)}" if after else None,
+        "next_link": f"?{urlencode({**chosen, 'after': rows[-1].place})}" if len(found) > ROWS_PER_PAGE else None,
+        "headers": ["Place", "Lead", "Id", "Outcome", "Why", "Code"],
         "rows": [
-            [_lead_link(leads.get(row.lead_id)), close_id("lead", row.lead_id), row.message, row.code] for row in rows
+            [
+                number(row.place),
+                _lead_link(leads.get(row.lead_id)),
+                close_id("lead", row.lead_id),
+                row.outcome,
+                row.message or "",
+                row.code or "",
+            ]
+            for row in rows
         ],
-        "nothing": f"No lead was {outcome}.",
+        "nothing": f"No lead is {outcomes[0]}." if chosen else "No lead yet, or none at all.",
     }
 
 

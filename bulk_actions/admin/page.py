@@ -1,15 +1,20 @@
 """What the page of one job shows."""
 
-from django.urls import reverse
+from uuid import UUID
 
-from bulk_actions.actions import ACTIONS
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from bulk_actions.actions import describe
 from bulk_actions.admin.figures import COLOUR_OF_STATUS, bar, duration, figures, number
-from bulk_actions.admin.wording import pretty_json, sentence_of
-from bulk_actions.models import BulkAction, Outcome
+from bulk_actions.admin.wording import pretty_json, reason_in_words, sentence_of
+from bulk_actions.models import BulkAction, OnChanged, Priority
 from bulk_actions.progress import progress_of
 from bulk_actions.waiting import queue_positions
 from crm.models import User
 
+_MOST_DESCENDANTS = 5
 _LAST_TRANSITIONS = 50  # a script may pause and resume a job for days
 
 
@@ -18,7 +23,7 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
     progress = progress_of([job])[job.pk]
     query = job.resolved_query if job.s_query is None else job.s_query
     return {
-        "title": ACTIONS[job.kind].describe(job),
+        "title": describe(job),
         "job": job,
         "figures": figures(job, progress),
         "bar": bar(job, progress),
@@ -31,8 +36,8 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
         "transitions": _transitions(job),
         "progress_url": reverse("admin:bulk_actions_bulkaction_progress", args=[job.pk]),
         "batches_url": reverse("admin:bulk_actions_bulkaction_batches", args=[job.pk]),
-        "skipped_url": reverse("admin:bulk_actions_bulkaction_leads", args=[job.pk, Outcome.SKIPPED.value]),
-        "failed_url": reverse("admin:bulk_actions_bulkaction_leads", args=[job.pk, Outcome.FAILED.value]),
+        "results_url": reverse("admin:bulk_actions_bulkaction_results", args=[job.pk]),
+        "reason": reason_in_words(job) if job.error_code is None else "",
     }
 
 
@@ -41,7 +46,7 @@ def _facts(job: BulkAction) -> list[tuple[str, object]]:
         ("Id", job.pk),
         ("Id in the API", job.api_id),
         ("Organization", job.organization),
-        ("Started by", f"{job.created_by.full_name} ({job.created_by.email})".strip()),
+        ("Started by", _person(job.created_by)),
         ("Created", _moment(job.date_created)),
         ("Started", _moment(job.date_started)),
         ("Finished", _moment(job.date_finished)),
@@ -50,12 +55,51 @@ def _facts(job: BulkAction) -> list[tuple[str, object]]:
         facts.append(("Place in the queue", number(place)))
     if job.date_started and job.date_finished:
         facts.append(("Took", duration((job.date_finished - job.date_started).total_seconds())))
+    facts += _family(job)
+    if job.run_at is not None:
+        facts.append(("Not before", _moment(job.run_at)))
     if job.results_limit is not None:
-        facts.append(("At most", f"{number(job.results_limit)} leads"))
+        facts.append(("At most", f"{number(job.results_limit)} results"))
+    if job.max_leads is not None:
+        facts.append(("Refused above", f"{number(job.max_leads)} leads"))
+    if job.canary_leads is not None:
+        passed = ", passed" if job.canary_passed else ""
+        facts.append(("Canary", f"pauses after {number(job.canary_leads)} leads{passed}"))
+    facts.append(("Pauses itself", f"above {job.max_failure_ratio:.0%} failed leads"))
+    if job.on_changed == OnChanged.SKIP:
+        facts.append(("Changed leads", "skipped when they no longer match"))
     if job.leads_per_minute is not None:
         facts.append(("Ceiling", f"{number(job.leads_per_minute)} leads a minute"))
+    facts.append(("Priority", Priority(job.priority).label))
     facts.append(("Done mail", "yes" if job.send_done_email else "no"))
+    if job.date_ledger_purged is not None:
+        facts.append(("Ledger removed", _moment(job.date_ledger_purged)))
     return facts
+
+
+def _person(user: User) -> str:
+    return f"{user.full_name} ({user.email})" if user.full_name else user.email
+
+
+def _family(job: BulkAction) -> list[tuple[str, object]]:
+    """The jobs that this one came of, and those that came of it."""
+    facts: list[tuple[str, object]] = []
+    if job.retry_of_id is not None:
+        facts.append(("Retry of", _link(job.retry_of_id)))
+    if job.undo_of_id is not None:
+        facts.append(("Undo of", _link(job.undo_of_id)))
+    retries = BulkAction.objects.filter(retry_of=job.pk)
+    undos = BulkAction.objects.filter(undo_of=job.pk, retry_of__isnull=True)
+    for name, found in (("Retried by", retries), ("Undone by", undos)):
+        keys = list(found.order_by("-pk").values_list("pk", flat=True)[:_MOST_DESCENDANTS])
+        if keys:
+            facts.append((name, format_html_join(", ", "{}", ((_link(key),) for key in keys))))
+    return facts
+
+
+def _link(key: UUID) -> SafeString:
+    address = reverse("admin:bulk_actions_bulkaction_change", args=[key])
+    return format_html('<a class="job-link" href="{}">{}</a>', address, key)
 
 
 def _transitions(job: BulkAction) -> list[dict[str, object]]:

@@ -3,7 +3,11 @@
 import json
 from uuid import UUID
 
-from bulk_actions.models import BulkAction
+from bulk_actions.breaker import TOO_MANY_FAILURES
+from bulk_actions.canary import CANARY
+from bulk_actions.models import BulkAction, Priority
+from bulk_actions.states import Status
+from bulk_actions.targets import NODE
 from crm.ids import parse_close_id
 from crm.models import CustomField, LeadStatus, User
 
@@ -14,6 +18,11 @@ _TEXT_MODES = {
     "beginning_of_words": "has words that begin with",
 }
 _SIGNS = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
+_LONGEST_NOTE = 80
+_REASONS = {
+    CANARY: "its first leads are done: look at them, then resume it",
+    TOO_MANY_FAILURES: "too many leads failed",
+}
 _LONGEST_SENTENCE = 300  # characters; a longer one is no easier to read than the JSON
 
 
@@ -36,6 +45,32 @@ def title_of(action: BulkAction) -> str:
     """`Edit: set lead status`, `Delete`."""
     step = action.params.get("type", "")
     return f"{action.get_kind_display()}: {step.replace('_', ' ')}" if step else action.get_kind_display()
+
+
+def notes_on(action: BulkAction, queue_position: int | None) -> str:
+    """What a list should tell of the job beside its status: why it stands, what it waits for, what it came of."""
+    notes = []
+    if action.status == Status.PAUSED and action.status_reason:
+        notes.append(reason_in_words(action))
+    if action.status == Status.ERROR and action.error_code:
+        notes.append(action.error_code.replace("_", " "))
+    if queue_position is not None:
+        notes.append(f"place {queue_position} in the queue")
+    elif action.status == Status.CREATED and action.run_at is not None:
+        notes.append(f"not before {action.run_at:%Y-%m-%d %H:%M} UTC")
+    if action.priority != Priority.NORMAL:
+        notes.append(f"{Priority(action.priority).label} priority")
+    if action.retry_of_id is not None:
+        notes.append("a retry")
+    elif action.undo_of_id is not None:
+        notes.append("an undo")
+    said = ", ".join(notes)
+    return said if len(said) <= _LONGEST_NOTE else f"{said[: _LONGEST_NOTE - 1]}…"
+
+
+def reason_in_words(action: BulkAction) -> str:
+    """Why the job has its status: what a person said, or what a reason of the engine means."""
+    return _REASONS.get(action.status_reason, action.status_reason)
 
 
 def _say(node: dict, names: dict[str, str]) -> str:
@@ -116,19 +151,24 @@ def _say_related(node: dict, names: dict[str, str]) -> str:
     return f"a {related} exists" + (f" whose {said}" if said else "")
 
 
+def _say_outcome(node: dict, names: dict[str, str]) -> str:
+    return f"the outcome in {node['bulk_action_id']} is {_one_of(node['outcome'])}"
+
+
 def _one_of(values: list[str]) -> str:
     return str(values[0]) if len(values) == 1 else f"one of {', '.join(map(str, values))}"
 
 
 _SAYERS = {
     "match_all": lambda node, names: "",
-    "object_type": lambda node, names: "",
+    "object_type": lambda node, names: {"lead": ""}[node["object_type"]],  # what finds others is no "leads where"
     "and": _say_all,
     "or": _say_any,
     "id": lambda node, names: f"the id is {node['value']}",
     "text": lambda node, names: f"any text {_TEXT_MODES[node.get('mode', 'full_words')]} “{node['value']}”",
     "field_condition": _say_condition,
     "has_related": _say_related,
+    NODE: _say_outcome,
 }
 
 

@@ -125,6 +125,9 @@ class BulkActionAnswer(Answer):
     error_message = serializers.CharField(allow_null=True)
     date_started = serializers.DateTimeField(allow_null=True)
     date_finished = serializers.DateTimeField(allow_null=True)
+    n_no_longer_match = serializers.IntegerField(
+        help_text="Only in the answer to a create with a preview_token: leads of the preview that no longer match."
+    )
 
 
 class BulkDeleteAnswer(BulkActionAnswer):
@@ -141,6 +144,10 @@ class BulkEditAnswer(BulkActionAnswer):
     custom_field_operation = serializers.CharField(allow_null=True)
 
 
+class CanaryBody(serializers.Serializer):
+    leads = serializers.IntegerField(min_value=1, help_text="After so many it pauses itself.")
+
+
 class BulkActionBody(serializers.Serializer):
     s_query = any_value(required=False, help_text="A query node, bare or wrapped as in a Smart View.")
     query = serializers.CharField(
@@ -151,13 +158,33 @@ class BulkActionBody(serializers.Serializer):
     sort = any_value(required=False)
     send_done_email = serializers.BooleanField(required=False, allow_null=True)
     leads_per_minute = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+    priority = serializers.ChoiceField(required=False, allow_null=True, choices=Priority.labels)
+    max_leads = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, help_text="More matches than that end it before any change."
+    )
+    canary = CanaryBody(required=False, allow_null=True)
+    max_failure_ratio = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=1)
+    on_changed = serializers.ChoiceField(required=False, allow_null=True, choices=OnChanged.values)
+    run_at = serializers.DateTimeField(required=False, allow_null=True, help_text="With its zone, in the future.")
 
 
-class BulkDeleteBody(BulkActionBody):
+class WithToken(serializers.Serializer):
+    preview_token = serializers.CharField(
+        required=False, allow_null=True, help_text="Of a sealed preview of the same order; the query may be left out."
+    )
+
+
+class WithSeal(serializers.Serializer):
+    seal = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Freeze the leads for an hour; see preview_token in the answer."
+    )
+
+
+class DeleteKeys(serializers.Serializer):
     bulk_object_type = serializers.CharField(required=False, allow_null=True)
 
 
-class BulkEditBody(BulkActionBody):
+class EditKeys(serializers.Serializer):
     type = serializers.CharField()
     lead_status_id = serializers.CharField(required=False, allow_null=True)
     custom_field_id = serializers.CharField(required=False, allow_null=True)
@@ -167,5 +194,25 @@ class BulkEditBody(BulkActionBody):
     custom_field_operation = serializers.CharField(required=False, allow_null=True)
 
 
-class StatusBody(serializers.Serializer):
-    status = serializers.CharField(help_text="`paused` or `resuming`.")
+class BulkDeleteBody(DeleteKeys, WithToken, BulkActionBody):
+    pass
+
+
+class BulkEditBody(EditKeys, WithToken, BulkActionBody):
+    pass
+
+
+class BulkDeletePreviewBody(DeleteKeys, WithSeal, BulkActionBody):
+    pass
+
+
+class BulkEditPreviewBody(EditKeys, WithSeal, BulkActionBody):
+    pass
+
+
+class ChangeBody(serializers.Serializer):
+    status = serializers.CharField(required=False, help_text="`paused` or `resuming`.")
+    leads_per_minute = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, help_text="The ceiling; null for none."
+    )
+    priority = serializers.ChoiceField(required=False, allow_null=True, choices=Priority.labels)

@@ -7,25 +7,26 @@ from django.db.models import QuerySet
 from django.urls import path
 from rest_framework.response import Response
 
-from bulk_actions.actions import ACTIONS
+from bulk_actions.api import previews
 from bulk_actions.api.answers import (
     BulkDeleteAnswer,
     BulkDeleteBody,
     BulkEditAnswer,
     BulkEditBody,
-    StatusBody,
+    ChangeBody,
     show_actions,
 )
+from bulk_actions.api.base import BulkActionView
+from bulk_actions.api.changes import change_of
 from bulk_actions.api.orders import order_of
-from bulk_actions.models import PREFIX, BulkAction, Kind
-from bulk_actions.services import cancel, create_bulk_action, pause, resume
+from bulk_actions.models import BulkAction, Kind
+from bulk_actions.seals import n_no_longer_matching
+from bulk_actions.services import cancel, create_bulk_action
 from bulk_actions.states import Status
-from crm.api.close.conventions import CloseRequest, CloseView, paginate, pick_fields
+from crm.api.close.conventions import CloseRequest, paginate, pick_fields
 from crm.api.close.openapi import FIELDS, PAGING, describe, page, query_text
-from crm.errors import FieldErrors, NotFound
+from crm.errors import FieldErrors
 from crm.ids import parse_close_id
-
-_VERBS = {Status.PAUSED: pause, Status.RESUMING: resume}
 
 
 class UserFilter(django_filters.Filter):
@@ -63,28 +64,7 @@ _FILTERS = [
 ]
 
 
-class _BulkActionView(CloseView):
-    kind: Kind
-
-    def initial(self, request: CloseRequest, *args: object, **kwargs: object) -> None:
-        super().initial(request, *args, **kwargs)
-        if request.method != "GET":
-            self.require(ACTIONS[self.kind].permission)
-
-    def actions(self) -> QuerySet[BulkAction]:
-        return BulkAction.objects.filter(organization=self.request.caller.organization, kind=self.kind)
-
-    def action_of(self, id: str) -> BulkAction:
-        action = self.actions().filter(pk=parse_close_id(PREFIX[self.kind], id)).first()
-        if action is None:
-            raise NotFound
-        return action
-
-    def answer(self, action: BulkAction) -> Response:
-        return Response(pick_fields(show_actions([action])[0], self.fields))
-
-
-class _ListView(_BulkActionView):
+class _ListView(BulkActionView):
     def list(self, request: CloseRequest) -> Response:
         found = BulkActionFilter(request.query_params, queryset=self.actions().order_by("-pk"))
         if not found.is_valid():
@@ -95,20 +75,15 @@ class _ListView(_BulkActionView):
 
     def create(self, request: CloseRequest) -> Response:
         order = order_of(self.kind, self.body, caller=request.caller, tz=request.tz)
-        return self.answer(create_bulk_action(order=order, caller=request.caller))
+        lost = {"n_no_longer_match": n_no_longer_matching(order.preview_id)} if order.preview_id else {}
+        return self.answer(create_bulk_action(order=order, caller=request.caller), **lost)
 
 
-class _DetailView(_BulkActionView):
+class _DetailView(BulkActionView):
     def change(self, request: CloseRequest, id: str) -> Response:
         action = self.action_of(id)
-        if "status" not in self.body:
-            raise FieldErrors({"status": "This field is required."})
-        verb = _VERBS.get(self.body["status"]) if isinstance(self.body["status"], str) else None
-        if verb is None:
-            raise FieldErrors(
-                {"status": f"Not a valid choice: send paused or resuming. The status is {action.status}."}
-            )
-        return self.answer(verb(action=action, by=request.caller.user))
+        change = change_of(self.body, action)
+        return self.answer(change(action=action, by=request.caller.user))
 
 
 class BulkDeletesView(_ListView):
@@ -133,13 +108,14 @@ class BulkDeleteView(_DetailView):
     def get(self, request: CloseRequest, id: str) -> Response:
         return self.answer(self.action_of(id))
 
-    @describe("bulk_delete_update", "Pauses or resumes a bulk delete.", body=StatusBody, answer=BulkDeleteAnswer)
+    @describe("bulk_delete_update", "Steers a bulk delete that lives.", body=ChangeBody, answer=BulkDeleteAnswer)
     def put(self, request: CloseRequest, id: str) -> Response:
         return self.change(request, id)
 
 
-class BulkDeleteCancelView(_BulkActionView):
+class BulkDeleteCancelView(BulkActionView):
     kind = Kind.DELETE
+    creates = False
 
     @describe("bulk_delete_cancel", "Ends a bulk delete for good.", answer=BulkDeleteAnswer)
     def post(self, request: CloseRequest, id: str) -> Response:
@@ -168,13 +144,14 @@ class BulkEditView(_DetailView):
     def get(self, request: CloseRequest, id: str) -> Response:
         return self.answer(self.action_of(id))
 
-    @describe("bulk_edit_update", "Pauses or resumes a bulk edit.", body=StatusBody, answer=BulkEditAnswer)
+    @describe("bulk_edit_update", "Steers a bulk edit that lives.", body=ChangeBody, answer=BulkEditAnswer)
     def put(self, request: CloseRequest, id: str) -> Response:
         return self.change(request, id)
 
 
-class BulkEditCancelView(_BulkActionView):
+class BulkEditCancelView(BulkActionView):
     kind = Kind.EDIT
+    creates = False
 
     @describe("bulk_edit_cancel", "Ends a bulk edit for good.", answer=BulkEditAnswer)
     def post(self, request: CloseRequest, id: str) -> Response:
@@ -182,6 +159,7 @@ class BulkEditCancelView(_BulkActionView):
 
 
 urlpatterns = [
+    *previews.urlpatterns,  # before `edit/{id}/`
     path("bulk_action/delete/", BulkDeletesView.as_view()),
     path("bulk_action/delete/<str:id>/", BulkDeleteView.as_view()),
     path("bulk_action/delete/<str:id>/cancel/", BulkDeleteCancelView.as_view()),

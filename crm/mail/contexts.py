@@ -12,6 +12,9 @@ from django.db.models import Model, QuerySet
 
 from crm.contacts import contact_name, contacts_of
 from crm.custom_values import Stored, show_value
+from crm.errors import Invalid
+from crm.mail.addresses import normalise
+from crm.mail.unsubscribe import link_for
 from crm.models import (
     Address,
     Contact,
@@ -87,6 +90,23 @@ def contexts_of(contact_ids: Sequence[UUID], *, user: User | None, organization:
 def context_of_lead(lead: Lead, *, user: User | None, organization: Organization) -> Context:
     """What a template sees of a lead to whom no contact belongs."""
     return _contexts([], [lead], user, organization)[1][lead.pk]
+
+
+def addressed(context: Context, address: str | None, *, organization: Organization, source_id: UUID | None) -> Context:
+    """`context` for a mail to `address` that `source_id` asks for: its `contact.email`, and `unsubscribe_link`.
+
+    Without an address it is that of `context`; one that nobody could write to has no link.
+    """
+    contact = context["contact"]
+    assert isinstance(contact, Fields)
+    to = address or contact.get("email")
+    if to is None:
+        return context
+    known = {**context, "contact": Fields({**contact, "email": to})}
+    try:
+        return {**known, "unsubscribe_link": link_for(organization.pk, normalise(str(to)), source_id)}
+    except Invalid:
+        return known
 
 
 def _contexts(

@@ -89,13 +89,20 @@ def as_octets(mail: OutboxMail) -> bytes:
 
 def _headers_of(mail: OutboxMail) -> Iterator[tuple[str, object]]:
     yield "From", _from_header(mail.sender)
-    yield "To", _address("", mail.address)
+    headers = dict(mail.headers)
+    if mail.purpose == Purpose.SINGLE:
+        # Each recipient gets a message of their own, which names all of them (crm.mail.single).
+        yield "To", _addresses(headers.pop("To", mail.address))
+        if "Cc" in headers:
+            yield "Cc", _addresses(headers.pop("Cc"))
+    else:
+        yield "To", _address("", mail.address)
     yield "Subject", _subject_header(mail.subject)
     yield "Date", format_datetime(timezone.now())
     yield "Message-ID", _plain(mail.message_id, "Message-ID")
     if mail.purpose == Purpose.NOTICE:
         yield "Auto-Submitted", "auto-generated"  # RFC 3834; never on what a person sends
-    for name, value in mail.headers.items():
+    for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
             raise Invalid([f"The header {name!r} cannot be set."])
         yield name, _plain(value, f"header {name}")
@@ -158,6 +165,10 @@ def _subject_header(subject: str) -> UnstructuredHeader:
 def _address(name: str, address: str) -> Address:
     local, _, domain = normalise(address).rpartition("@")
     return Address(name, username=local, domain=domain)
+
+
+def _addresses(text: str) -> str:
+    return ", ".join(str(_address("", one)) for one in text.split(", "))
 
 
 def _plain(text: str, what: str) -> str:

@@ -1,7 +1,7 @@
 """Writing mail down, so that it leaves once: whoever reserves the same mail twice sends it once."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -187,6 +187,47 @@ def reserve_again(
         found = [mail_id for (mail_id,) in cursor.fetchall()]
         transaction.on_commit(ring, robust=True)
     return found
+
+
+# Locked in the order in which delivery locks what it has in hand.
+_FORGET = """
+WITH gone AS MATERIALIZED (
+    SELECT address FROM unnest(%(addresses)s::text[]) AS address WHERE NOT EXISTS (
+        SELECT FROM crm_contactemail AS kept
+        WHERE kept.organization_id = %(organization)s AND lower(btrim(kept.email)) = address)),
+held AS MATERIALIZED (
+    SELECT id FROM crm_outboxmail AS mail
+    WHERE organization_id = %(organization)s AND purpose <> 'notice' AND address <> 'erased-' || id
+      AND (address IN (SELECT address FROM gone)
+        OR lead_id = ANY(%(leads)s::uuid[])
+           AND NOT EXISTS (SELECT FROM crm_activity WHERE crm_activity.id = mail.activity_id))
+    ORDER BY not_before, id FOR UPDATE),
+mails AS (
+    UPDATE crm_outboxmail AS mail
+    SET address = 'erased-' || mail.id, subject = '', body_text = '', body_html = NULL, headers = '{}',
+        error_message = NULL, state = CASE state WHEN 'reserved' THEN 'withheld' ELSE state END
+    FROM held WHERE mail.id = held.id
+    RETURNING mail.id),
+received AS (
+    UPDATE crm_inboundmail SET address = '', detail = ''
+    WHERE organization_id = %(organization)s AND (address, detail) <> ('', '')
+      AND (mail_id IN (SELECT id FROM mails) OR address IN (SELECT address FROM gone)))
+SELECT count(*) FROM mails
+"""
+
+
+def forget_mails(organization_id: UUID, lead_ids: Collection[UUID], emails: Iterable[str]) -> int:
+    """Empty the organization's mails to these removed leads of what they say, and to whom; returns how many.
+
+    Those are the mails of these leads, less the ones that moved to another in a merge, and all to `emails`, as far as
+    none of its contacts has the address any more. What has not left yet is withheld. What came in from these addresses,
+    or about these mails, is emptied too. Reads the whole outbox.
+    """
+    addresses = list({_normal_if_valid(email) for email in emails})
+    asked = {"organization": organization_id, "leads": list(lead_ids), "addresses": addresses}
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, asked)
+        return cursor.fetchone()[0]
 
 
 def new_message_id(sender: str) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crm.errors import FieldErrors
 from crm.mail.addresses import has_controls
-from crm.mail.contexts import Context, Fields, contexts_of
+from crm.mail.contexts import Context, addressed, contexts_of
 from crm.mail.liquid import CannotRender, WrongSource, check, compiled, rendered
 from crm.mail.plain_text import tidy
 from crm.models import EmailTemplate, Organization, Undefined, User
@@ -16,10 +16,14 @@ LONGEST_SUBJECT = 1_000  # characters, rendered
 
 @dataclass(frozen=True)
 class Recipient:
-    """Somebody to write to. `address` is what `contact.email` says; None: the contact's first one."""
+    """Somebody to write to. `address` is what `contact.email` says; None: the contact's first one.
+
+    `source_id`: what asks for the mail, as the outbox will have it; `unsubscribe_link` names it.
+    """
 
     contact_id: UUID
     address: str | None = None
+    source_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def render(
 ) -> list[Rendered | TemplateProblem]:
     """The mail to each of `people`, in their order, as `user` would write it. A fixed number of queries."""
     contexts = contexts_of([one.contact_id for one in people], user=user, organization=organization)
-    return [_to_one(template, contexts.get(one.contact_id), one.address) for one in people]
+    return [_to_one(template, contexts.get(one.contact_id), one, organization) for one in people]
 
 
 def render_context(template: EmailTemplate, context: Context) -> Rendered | TemplateProblem:
@@ -79,10 +83,9 @@ def check_source(source: str, *, html: bool, path: str) -> None:
         raise FieldErrors({path: str(problem)}) from problem
 
 
-def _to_one(template: EmailTemplate, context: Context | None, address: str | None) -> Rendered | TemplateProblem:
+def _to_one(
+    template: EmailTemplate, context: Context | None, one: Recipient, organization: Organization
+) -> Rendered | TemplateProblem:
     if context is None:
         return TemplateProblem("contact_gone", "The contact is not there any more.")
-    contact = context["contact"]
-    if address is not None and isinstance(contact, Fields):
-        context = {**context, "contact": Fields({**contact, "email": address})}
-    return render_context(template, context)
+    return render_context(template, addressed(context, one.address, organization=organization, source_id=one.source_id))

@@ -119,14 +119,14 @@ def _context(lead_id: object, contact_id: object, organization: Organization, by
     """What the template sees: the contact, else the lead's first one with an address, else the lead alone."""
     lead = Lead.objects.filter(pk=lead_id, organization=organization).select_related("status").first()
     if lead is None:
-        raise FieldErrors({"lead": GONE})
+        raise FieldErrors({"lead_id": GONE})
     if contact_id is None and (found := of_leads([lead.pk], Preference.LEAD)):
         contact_id = found[0].contact_id
     if contact_id is None:
         return context_of_lead(lead, user=by, organization=organization)
     contexts = contexts_of([contact_id], user=by, organization=organization)
     if contact_id not in contexts:
-        raise FieldErrors({"contact": GONE})
+        raise FieldErrors({"contact_id": GONE})
     return contexts[contact_id]
 
 

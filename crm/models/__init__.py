@@ -3,6 +3,7 @@ from crm.models.contacts import Contact, ContactEmail, ContactPhone, ContactUrl
 from crm.models.custom_fields import CustomField, FieldObject, FieldType
 from crm.models.leads import Address, Lead, LeadStatus, LeadStatusChange
 from crm.models.mail import EmailAccount, InboundKind, InboundMail, MailState, OutboxMail, Purpose, Suppression
+from crm.models.operations import Counter, IdempotentAnswer, PurgedLead
 from crm.models.opportunities import (
     Opportunity,
     OpportunityStatus,
@@ -35,6 +36,7 @@ __all__ = [
     "ContactEmail",
     "ContactPhone",
     "ContactUrl",
+    "Counter",
     "CustomField",
     "Dialect",
     "EmailAccount",
@@ -42,6 +44,7 @@ __all__ = [
     "FieldObject",
     "FieldType",
     "Group",
+    "IdempotentAnswer",
     "InboundKind",
     "InboundMail",
     "Lead",
@@ -56,6 +59,7 @@ __all__ = [
     "OutboxMail",
     "Permission",
     "Pipeline",
+    "PurgedLead",
     "Purpose",
     "Role",
     "Sequence",

@@ -56,6 +56,7 @@ class Activity(Keyed, Dated):
         indexes = [
             models.Index(fields=["lead", "type", "activity_at"], name="activity_lead"),
             models.Index(fields=["organization", "type", "activity_at", "id"], name="activity_organization"),
+            models.Index(fields=["organization", "activity_at", "id"], name="activity_organization_at"),
         ]
 
 
@@ -93,4 +94,5 @@ class Task(Keyed, Dated):
         indexes = [
             models.Index(fields=["lead", "id"], name="task_lead"),
             models.Index(fields=["organization", "is_complete", "due_date", "id"], name="task_organization"),
+            models.Index(fields=["organization", "id"], name="task_organization_id"),
         ]

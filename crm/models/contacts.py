@@ -31,6 +31,7 @@ class Contact(Keyed, Dated):
         indexes = [
             models.Index(fields=["lead", "position", "id"], name="contact_lead_position"),
             models.Index(fields=["organization", "date_created", "id"], name="contact_organization_created"),
+            models.Index(fields=["organization", "lead"], name="contact_organization_lead"),
         ]
 
     def __str__(self) -> str:

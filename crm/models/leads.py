@@ -61,8 +61,17 @@ class Lead(Keyed, Dated):
     class Meta:
         base_manager_name = "all_objects"
         indexes = [
-            models.Index(fields=["organization", "date_created", "id"], name="lead_organization_created"),
-            models.Index(fields=["organization", "status"], name="lead_organization_status"),
+            # Of live leads alone: what counts them need not look at the rows.
+            models.Index(
+                fields=["organization", "date_created", "id"],
+                name="lead_organization_created",
+                condition=Q(deleted_at__isnull=True),
+            ),
+            models.Index(
+                fields=["organization", "status", "id"],
+                name="lead_organization_status",
+                condition=Q(deleted_at__isnull=True),
+            ),
             models.Index(fields=["deleted_at"], name="lead_deleted", condition=Q(deleted_at__isnull=False)),
         ]
 
@@ -101,4 +110,7 @@ class LeadStatusChange(Keyed):
     date_created = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["lead", "id"], name="status_change_lead")]
+        indexes = [
+            models.Index(fields=["lead", "id"], name="status_change_lead"),
+            models.Index(fields=["organization", "id"], name="status_change_organization"),
+        ]

@@ -108,6 +108,7 @@ class OutboxMail(Keyed):
                 fields=["address"], name="outbox_waiting", condition=Q(state="reserved") & ~Q(purpose="notice")
             ),
             models.Index(fields=["organization", "address"], name="outbox_refused", condition=Q(state="error")),
+            models.Index(fields=["date_created"], name="outbox_unknown", condition=Q(state="unknown")),
         ]
 
 

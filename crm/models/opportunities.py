@@ -79,6 +79,7 @@ class Opportunity(Keyed, Dated):
         indexes = [
             models.Index(fields=["lead", "id"], name="opportunity_lead"),
             models.Index(fields=["organization", "date_updated", "id"], name="opportunity_org_updated"),
+            models.Index(fields=["organization", "date_created", "id"], name="opportunity_org_created"),
         ]
 
 

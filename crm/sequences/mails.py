@@ -161,7 +161,7 @@ class _Senders:
 
 def _render(group: Sequence[Pair], senders: _Senders) -> list[Rendered | TemplateProblem]:
     one, step = group[0]
-    people = [Recipient(each.contact_id, each.contact_email) for each, _ in group]
+    people = [Recipient(each.contact_id, each.contact_email, each.pk) for each, _ in group]
     organization = senders.organizations[one.organization_id]
     return render(step.email_template, people, user=senders.user(one), organization=organization)
 

@@ -4,21 +4,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from difflib import get_close_matches
 from itertools import groupby
-from uuid import UUID
 
 from crm.ids import close_id, parse_close_id
 from crm.models import CustomField
 from search.errors import InvalidSearch, shown
 from search.nodes import Kind
-from search.schema import ID_PREFIX, KIND_OF_CUSTOM, OBJECT_TYPES, RELATIONS
+from search.schema import KIND_OF_CUSTOM, OBJECT_TYPES, RELATIONS
 from search.text import words
 from search.text_query import values
+from search.text_query.conditions import Conditions
 from search.text_query.names import GROUPS, NAMES, Place
 from search.text_query.syntax import All, Any, Match, Not, Phrase, Query, Related, Unclear, Word, read
-from search.text_query.values import EXISTS, Json
-from search.text_query.vocabulary import Vocabulary, keys_named
+from search.text_query.values import Json
+from search.text_query.vocabulary import Vocabulary, hint
 
 MAX_PARTS = 10_000  # of `slice:1/10000`
 _SLICE = re.compile(r"([0-9]{1,5})/([0-9]{1,5})")
@@ -57,7 +56,7 @@ def translate(
 class _Translator:
     def __init__(self, vocabulary: Vocabulary, tz: tzinfo) -> None:
         self._words = vocabulary
-        self._tz = tz
+        self._conditions = Conditions(vocabulary, tz)
         self.sort: list[Json] = []
         self.slice: tuple[int, int] | None = None
 
@@ -152,7 +151,7 @@ class _Translator:
     def _related_type(self, name: str, at: int, on: str) -> str:
         known = [group for group, named in GROUPS.items() if (on, named) in RELATIONS]
         if name.lower() not in known:
-            raise Unclear(f"unknown group '{shown(name)}' of a {on}.{_hint(name, known)}", at)
+            raise Unclear(f"unknown group '{shown(name)}' of a {on}.{hint(name, known)}", at)
         return GROUPS[name.lower()]
 
     def _match(self, match: Match, on: str) -> Json:
@@ -163,13 +162,17 @@ class _Translator:
             raise Unclear(f"an empty value. For those without any write `not {shown(name)}:*`.", match.value_at)
         if name.startswith("custom."):
             found = self._custom_field(name, match, on)
-            reference = found.type if KIND_OF_CUSTOM[found.type] is Kind.REFERENCE else None
-            return _where(_custom(found), self._condition(match, KIND_OF_CUSTOM[found.type], reference))
-        prefix = OBJECT_TYPES[on].prefix
-        if prefix and name.lower() in ("id", f"{on}_id", on) and parse_close_id(prefix, match.value):
-            return {"type": "id", "value": match.value}
+            return _where(_custom(found), self._conditions.of(match, KIND_OF_CUSTOM[found.type], found.type))
+        if name.lower() in ("id", f"{on}_id") and OBJECT_TYPES[on].prefix:
+            return self._id(match)
         nodes = [self._at_place(match, on, place) for place in self._places(name, match.at, on)]
         return nodes[0] if len(nodes) == 1 else {"type": "or", "queries": nodes}
+
+    def _id(self, match: Match) -> Json:
+        """Whatever the value is: one that is no id is that of nothing, which the nodes know how to take."""
+        if match.sign not in ":=":
+            raise Unclear("ids are compared by `:` or `=`.", match.value_at)
+        return {"type": "match_all"} if values.is_star(match) else {"type": "id", "value": match.value}
 
     def _at_place(self, match: Match, on: str, place: Place) -> Json:
         if place.related is None:
@@ -180,7 +183,7 @@ class _Translator:
         field = OBJECT_TYPES[on].fields[name]
         if field.kind is Kind.NUMBER and values.is_star(match) and _is_count(name):
             return _where(_regular(on, name), {"type": "number_range", "gte": 1})  # a count is never absent
-        return _where(_regular(on, name), self._condition(match, field.kind, field.reference, name))
+        return _where(_regular(on, name), self._conditions.of(match, field.kind, field.reference, name))
 
     def _places(self, name: str, at: int, on: str) -> Sequence[Place]:
         """Where the values of that name are. Raises `Unclear` with the nearest known name."""
@@ -193,7 +196,7 @@ class _Translator:
                 raise Unclear(f"the field '{shown(name)}' is not supported yet.", at)
         if not places:
             known = sorted({*names, *fields, "sort", "slice"})
-            raise Unclear(f"unknown field '{shown(name)}' of a {on}.{_hint(folded, known)}", at)
+            raise Unclear(f"unknown field '{shown(name)}' of a {on}.{hint(folded, known)}", at)
         return places
 
     def _custom_field(self, name: str, match: Match, on: str) -> CustomField:
@@ -202,57 +205,9 @@ class _Translator:
         own = [one for one in self._words.custom_fields if one.object_type == on]
         found = next((one for one in own if one.pk == key), None) or self._words.custom_field(on, wanted)
         if found is None:
-            hint = _hint(wanted, [one.name for one in own])
-            raise Unclear(f"unknown custom field '{shown(wanted)}' of a {on}.{hint}", match.at)
+            near = hint(wanted, [one.name for one in own])
+            raise Unclear(f"unknown custom field '{shown(wanted)}' of a {on}.{near}", match.at)
         return found
-
-    # --- conditions ---------------------------------------------------------------------------------------------------
-    def _condition(self, match: Match, kind: Kind, reference: str | None, name: str = "") -> Json:
-        if values.is_star(match):
-            return EXISTS
-        match kind:
-            case Kind.TEXT:
-                by_name = {"phone": values.phone, "url": values.url}
-                return by_name.get(name, values.text)(match)
-            case Kind.CHOICE | Kind.ZONE:
-                return values.choice(match)
-            case Kind.NUMBER:
-                return values.number(match)
-            case Kind.MOMENT:
-                return values.moments(match, self._tz)
-            case Kind.DATE:
-                return values.days(match, self._tz)
-            case Kind.BOOLEAN:
-                return values.boolean(match)
-            case Kind.REFERENCE:
-                return self._reference(match, reference or "")
-
-    def _reference(self, match: Match, reference: str) -> Json:
-        if match.sign not in ":=":
-            raise Unclear("this field is compared by `:` or `=`.", match.value_at)
-        if parse_close_id(ID_PREFIX.get(reference, ""), match.value):
-            return {"type": "term", "values": [match.value]}
-        if reference == "user":
-            if match.value.lower() in ("me", "current_user"):
-                return {"type": "current_user"}
-            named = [(key, written) for key, *both in self._words.users for written in both]
-            return self._ids(match, "user", "user", named)
-        if reference == "status.lead":
-            return self._ids(match, reference, "stat", self._words.statuses)
-        if reference == "status.opportunity":
-            return self._ids(match, reference, "stat", self._words.opportunity_statuses)
-        raise Unclear(f"the id of a {reference} is needed here, not '{shown(match.value)}'.", match.value_at)
-
-    def _ids(self, match: Match, reference: str, prefix: str, named: Iterable[tuple[UUID, str]]) -> Json:
-        """Whoever has that name or label; one that nobody has may be a slip, and `not` of a slip would mean all."""
-        named = list(named)
-        keys = keys_named(named, match.value)
-        if not keys:
-            what = "user" if reference == "user" else "status"
-            hint = _hint(match.value, [label for _, label in named])
-            raise Unclear(f"there is no {what} '{shown(match.value)}'.{hint}", match.value_at)
-        ids = [close_id(prefix, key) for key in sorted(set(keys))]
-        return {"type": "reference", "reference_type": reference, "object_ids": ids}
 
 
 def _is_plain(query: Query) -> bool:
@@ -281,8 +236,3 @@ def _custom(found: CustomField) -> Json:
 def _has_related(this: str, related: str, query: Json) -> Json:
     keys = {"this_object_type": this, "related_object_type": related, "related_query": query}
     return {"type": "has_related", **keys}
-
-
-def _hint(written: str, known: Iterable[str]) -> str:
-    close = get_close_matches(written[:100], list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{shown(close[0])}'?" if close else ""

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from uuid import UUID
 
 from crm.models import CustomField, LeadStatus, OpportunityStatus, User
+from search.errors import shown
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,9 @@ def keys_named(labels: Iterable[tuple[UUID, str]], wanted: str) -> list[UUID]:
     """The keys of those with that label, whatever its case."""
     folded = wanted.casefold()
     return [key for key, label in labels if label.casefold() == folded]
+
+
+def hint(written: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: the nearest one that is, if one is near."""
+    close = get_close_matches(written[:100], list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{shown(close[0])}'?" if close else ""

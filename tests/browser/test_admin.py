@@ -67,8 +67,14 @@ def figure(page: Page, name: str) -> int:
     return int(text.replace("\u2009", ""))
 
 
-def press(page: Page, button: str, submit: str, reason: str) -> None:
+def open_dialog(page: Page, button: str, title: str) -> None:
     page.get_by_role("link", name=re.compile(rf"\b{button}$")).click()  # its icon is a word before it
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    keep_picture(page, f"dialog-{button.lower().replace(' ', '-')}")
+
+
+def press(page: Page, button: str, submit: str, reason: str) -> None:
+    open_dialog(page, button, f"{button} this job")
     page.get_by_label("Reason").fill(reason)
     page.get_by_role("button", name=submit, exact=True).click()
 
@@ -107,7 +113,7 @@ def test_a_running_job_moves_pauses_and_goes_on(stack: Stack, page: Page) -> Non
 
     press(page, "Pause", "Pause", reason="lunch")
     expect(page.locator("[data-job]")).to_have_attribute("data-status", "paused")
-    expect(page.get_by_text("lunch")).to_be_visible()
+    expect(page.get_by_text("lunch").first).to_be_visible()
     keep_picture(page, "paused")
     held = figure(page, "succeeded")
     assert 0 < held < LEADS
@@ -116,8 +122,41 @@ def test_a_running_job_moves_pauses_and_goes_on(stack: Stack, page: Page) -> Non
     told = call(stack, secret, "GET", f"bulk_action/edit/{job['id']}/")
     assert (told["status"], told["n_leads_processed"]) == ("paused", held)
 
+    open_dialog(page, "Pace", "Change the pace of this job")
+    expect(page.get_by_label("Leads per minute")).to_have_value(str(PER_MINUTE))
+    page.get_by_label("Leads per minute").fill(str(2 * PER_MINUTE))
+    page.get_by_label("Priority").select_option("high")
+    page.get_by_role("button", name="Change", exact=True).click()
+    expect(page.get_by_text("it counts within a second")).to_be_visible()
+    told = call(stack, secret, "GET", f"bulk_action/edit/{job['id']}/")
+    assert (told["leads_per_minute"], told["priority"]) == (2 * PER_MINUTE, "high")
+    assert str(parse_close_id("bulkedit", job["id"])) in page.url
+
     press(page, "Resume", "Resume", reason="back")
     expect(page.locator("[data-job]")).to_have_attribute("data-status", "done", timeout=60_000)
     assert figure(page, "succeeded") == LEADS
     keep_picture(page, "done")
-    assert str(parse_close_id("bulkedit", job["id"])) in page.url
+    look_at_results_and_undo(page)
+    page.goto(f"{stack.url}/admin/bulk_actions/bulkaction/")
+    expect(page.get_by_text("an undo")).to_be_visible()
+    keep_picture(page, "list-with-notes")
+
+
+def look_at_results_and_undo(page: Page) -> None:
+    """From the page of a done job to that of its undo, by the links and buttons."""
+    page.get_by_role("link", name="Results").click()
+    expect(page.get_by_role("cell", name="succeeded").first).to_be_visible()
+    keep_picture(page, "results")
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_role("cell", name="101", exact=True)).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert len(Path(saved.value.path()).read_text().splitlines()) == LEADS + 1
+    page.get_by_role("link", name="←").click()
+    open_dialog(page, "Undo", "Undo this job")
+    page.get_by_label("Also where the lead was changed since").check()
+    page.get_by_role("button", name="Undo the job", exact=True).click()
+    expect(page.get_by_text("Undo of")).to_be_visible()
+    expect(page.locator("[data-job]")).to_have_attribute("data-status", "done", timeout=60_000)
+    assert figure(page, "succeeded") == LEADS
+    keep_picture(page, "undo")

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import connection
@@ -14,7 +15,7 @@ from bulk_actions.runner import Slice, run_slice
 from bulk_actions.services import Order, create_bulk_action
 from bulk_actions.states import FINAL
 from crm.auth import Caller
-from crm.models import Lead, LeadStatus, Membership
+from crm.models import CustomField, Lead, LeadStatus, Membership
 from search.nodes import Ids
 from search.resolve import Resolved
 
@@ -45,6 +46,31 @@ def status_job(membership: Membership, to: LeadStatus, leads: list[Lead], **orde
     return make_job(membership, Kind.EDIT, {"type": "set_lead_status", "status_id": str(to.pk)}, leads, **order)
 
 
+def field_params(field: CustomField, operation: str, value: object) -> dict[str, object]:
+    """The `params` of an edit of that field."""
+    kind = "clear_custom_field" if operation == "clear" else "set_custom_field"
+    return {
+        "type": kind, "field_id": str(field.pk), "field_key": field.key, "operation": operation, "value": value,
+        "shown_value": value,
+    }  # fmt: skip
+
+
+@contextmanager
+def refusing(*leads: Lead) -> Iterator[None]:
+    """Makes the database refuse to change these leads, or any."""
+    these = ", ".join(f"'{lead.pk}'" for lead in leads)
+    which = f"WHEN (old.id IN ({these}))" if leads else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'this lead is under seal'; END $$;"
+            f"CREATE TRIGGER refuse BEFORE UPDATE ON crm_lead FOR EACH ROW {which} EXECUTE FUNCTION refuse();"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse ON crm_lead; DROP FUNCTION refuse();")
+
+
 def run_to_end(action: BulkAction, *, deadline_seconds: float = 60) -> BulkAction:
     """Slices until the job stands still; the ceiling's pauses are waited out."""
     deadline = time.monotonic() + deadline_seconds
@@ -57,6 +83,27 @@ def run_to_end(action: BulkAction, *, deadline_seconds: float = 60) -> BulkActio
             time.sleep(0.05)
     check_invariant(action)
     return action
+
+
+def run_a_little(action: BulkAction, *, deadline_seconds: float = 30) -> None:
+    """Slices until the job has changed something; give it a ceiling, or it is over then."""
+    deadline = time.monotonic() + deadline_seconds
+    while not changed_leads(action.pk):
+        assert time.monotonic() < deadline, "nothing was done"
+        run_slice(action.pk)
+        time.sleep(0.05)
+
+
+def wait_for_a_waiter() -> None:
+    """Until some session waits for a lock."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 def check_invariant(action: BulkAction) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -10,12 +11,15 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from bulk_actions import ledger, slots
 from bulk_actions.admin.wording import sentence_of
-from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome, Outcome, Transition
+from bulk_actions.loading import load
+from bulk_actions.models import Batch, BulkAction, Kind, Priority, Transition
 from bulk_actions.states import Status
 from crm.ids import close_id
-from crm.models import Organization, User
+from crm.models import Lead, LeadStatus, Membership, Organization, User
 from tests import factories
+from tests.bulk_actions.helpers import make_leads, run_to_end, status_job
 
 MaxQueries = Callable[..., AbstractContextManager[object]]
 LIST = "admin:bulk_actions_bulkaction_changelist"
@@ -167,36 +171,138 @@ def test_progress_answers_with_the_figures_of_the_moment(staff_client: Client, r
     assert (figures["percent"], figures["pending"]) == (100.0, "0")
 
 
-def test_failed_leads_are_paged_with_links(staff_client: Client, running: BulkAction) -> None:
-    lead = factories.LeadFactory.create(organization=running.organization, name="Oakvale Mills")
-    batch = Batch.objects.filter(action=running).first()
-    LeadOutcome.objects.bulk_create(
-        [
-            LeadOutcome(
-                action=running,
-                batch=batch,
-                lead_id=lead.pk if n == 0 else uuid4(),
-                outcome=Outcome.FAILED,
-                code="odd",
-                message=f"number {n}",
-            )
-            for n in range(250)
-        ]
-    )
-    address = reverse("admin:bulk_actions_bulkaction_leads", args=[running.pk, "failed"])
-    first = staff_client.get(address)
+@pytest.fixture
+def ended(membership: Membership, old_status: LeadStatus, new_status: LeadStatus, no_doorbells: None) -> BulkAction:
+    """250 leads: 240 changed, 6 skipped since they are gone, 4 failed."""
+    leads = make_leads(old_status, 250)
+    made = status_job(membership, new_status, leads)
+    slots.start_if_free(made)
+    load(made.pk)
+    Lead.objects.filter(pk__in=[lead.pk for lead in leads[100:106]]).update(deleted_at=timezone.now())
+    for lead in leads[200:208:2]:
+        batch = Batch.objects.filter(action=made).latest("rank")
+        rest = ledger.split(batch.pk, batch.lead_ids.index(lead.pk))
+        ledger.split(rest, 1)
+        ledger.record_failure(rest, "odd", f"{lead.name} is odd")
+    return run_to_end(made)
+
+
+def results_of(client: Client, action: BulkAction, query: str = "") -> object:
+    return client.get(reverse("admin:bulk_actions_bulkaction_results", args=[action.pk]) + query)
+
+
+def test_results_are_paged_in_the_order_of_the_job_with_links(staff_client: Client, ended: BulkAction) -> None:
+    first = results_of(staff_client, ended)
+    lead = Lead.objects.order_by("pk").first()
     assert reverse("admin:crm_lead_change", args=[lead.pk]) in first.content.decode()
-    second = staff_client.get(address + first.context["next_link"])
-    third = staff_client.get(address + second.context["next_link"])
-    assert [row[2] for row in third.context["rows"]] == [f"number {n}" for n in range(200, 250)]
+    second = results_of(staff_client, ended, first.context["next_link"])
+    third = results_of(staff_client, ended, second.context["next_link"])
+    pages = [answer.context["rows"] for answer in (first, second, third)]
+    assert [row[0] for rows in pages for row in rows] == [str(place) for place in range(1, 251)]
+    assert [len(rows) for rows in pages] == [100, 100, 50]
     assert third.context["next_link"] is None
-    back = staff_client.get(address + third.context["previous_link"])
-    assert [row[2] for row in back.context["rows"]] == [f"number {n}" for n in range(100, 200)]
+    assert [row[3] for row in pages[1][:7]] == ["skipped"] * 6 + ["succeeded"]
 
 
-@pytest.mark.parametrize("rest", ["leads/succeeded/", "leads/failed/?after=x", "batches/?before=99999999999999999999"])
+@pytest.mark.parametrize(("outcome", "n"), [("failed", 4), ("skipped", 6), ("unchanged", 0), ("pending", 0)])
+def test_results_can_be_narrowed_to_one_outcome(staff_client: Client, ended: BulkAction, outcome: str, n: int) -> None:
+    answer = results_of(staff_client, ended, f"?outcome={outcome}")
+    assert {row[3] for row in answer.context["rows"]} == ({outcome} if n else set())
+    assert len(answer.context["rows"]) == n
+    saved = staff_client.get(answer.context["csv_link"])
+    lines = b"".join(saved.streaming_content).decode().splitlines()
+    assert lines[0] == "lead_id,outcome,code,message"
+    assert [line.split(",")[1] for line in lines[1:]] == [outcome] * n
+    assert saved.headers["Content-Disposition"] == f'attachment; filename="{ended.api_id}.csv"'
+
+
+def test_results_of_a_job_without_its_ledger_say_so(staff_client: Client, ended: BulkAction) -> None:
+    link = results_of(staff_client, ended).context["csv_link"]
+    BulkAction.objects.filter(pk=ended.pk).update(date_ledger_purged=timezone.now())
+    assert "no longer known" in results_of(staff_client, ended).content.decode()
+    assert staff_client.get(link).status_code == 404
+    page = staff_client.get(reverse(PAGE, args=[ended.pk])).content.decode()
+    assert not [name for name in ("undo", "retry_failed", "retry_skipped") if f"/{name}_job/" in page]
+
+
+def newest() -> BulkAction:
+    return BulkAction.objects.latest("pk")
+
+
+def test_retry_buttons_make_a_job_over_those_leads_and_lead_to_it(staff_client: Client, ended: BulkAction) -> None:
+    for outcome, n in (("failed", 4), ("skipped", 6)):
+        answer = press(staff_client, f"retry_{outcome}", ended)
+        made = newest()
+        assert answer.url == reverse(PAGE, args=[made.pk])
+        assert (made.retry_of_id, made.created_by.email) == (ended.pk, "ada@oakvale.example")
+        assert made.s_query["outcome"] == [outcome]
+        if outcome == "failed":
+            assert run_to_end(made).n_succeeded == n
+        page = staff_client.get(answer.url).content.decode()
+        assert reverse(PAGE, args=[ended.pk]) in page
+        assert f"the outcome in {ended.api_id} is {outcome}" in page
+    assert reverse(PAGE, args=[newest().pk]) in staff_client.get(reverse(PAGE, args=[ended.pk])).content.decode()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_undo_button_restores_and_with_force_also_what_was_changed_since(
+    staff_client: Client, ended: BulkAction, old_status: LeadStatus, force: bool
+) -> None:
+    third = factories.LeadStatusFactory.create(organization=old_status.organization)
+    Lead.objects.filter(pk=Lead.objects.order_by("pk").first().pk).update(status=third)
+    press(staff_client, "undo", ended, **({"force": "on"} if force else {}))
+    made = run_to_end(newest())
+    assert made.undo_of_id == ended.pk
+    assert (made.n_succeeded, made.n_skipped) == ((240, 0) if force else (239, 1))
+    assert "Undone by" in staff_client.get(reverse(PAGE, args=[ended.pk])).content.decode()
+    answer = press(staff_client, "undo", ended)
+    assert answer.url == reverse(PAGE, args=[ended.pk])
+    assert "has been undone" in staff_client.get(answer.url).content.decode()
+
+
+def test_the_pace_dialog_knows_the_ceiling_and_the_priority_and_changes_them(
+    staff_client: Client, running: BulkAction
+) -> None:
+    BulkAction.objects.filter(pk=running.pk).update(leads_per_minute=600, priority=Priority.HIGH)
+    dialog = staff_client.get(reverse("admin:bulk_actions_bulkaction_pace_job", args=[running.pk])).content.decode()
+    assert 'value="600"' in dialog
+    assert '<option value="1" selected>' in dialog
+    press(staff_client, "pace", running, leads_per_minute="", priority="-1")
+    running.refresh_from_db()
+    assert (running.leads_per_minute, running.priority) == (None, Priority.LOW)
+    press(staff_client, "pace", running, leads_per_minute="0", priority="-1")
+    running.refresh_from_db()
+    assert running.leads_per_minute is None
+
+
+def test_list_and_page_tell_why_a_job_stands_and_what_it_came_of(
+    staff_client: Client, organization: Organization, user: User, running: BulkAction
+) -> None:
+    later = timezone.now() + timedelta(days=1)
+    told = [
+        (job(organization, user, Status.PAUSED, status_reason="canary", canary_leads=100), "first leads are done"),
+        (job(organization, user, Status.PAUSED, status_reason="lunch <now>"), "lunch &lt;now&gt;"),
+        (job(organization, user, Status.ERROR, error_code="too_many_leads", max_leads=5), "too many leads"),
+        (job(organization, user, Status.CREATED, run_at=later), f"not before {later:%Y-%m-%d %H:%M} UTC"),
+        (job(organization, user, Status.CREATED, priority=Priority.HIGH), "place 1 in the queue, high priority"),
+        (job(organization, user, Status.DONE, undo_of_id=running.pk, n_leads=0), "an undo"),
+        (job(organization, user, Status.DONE, retry_of_id=running.pk, n_leads=0), "a retry"),
+    ]
+    with_notes = staff_client.get(reverse(LIST)).content.decode()
+    pages = [staff_client.get(reverse(PAGE, args=[made.pk])).content.decode() for made, _ in told]
+    for _, words in told:
+        assert words in with_notes
+    facts = ["after 100 leads", "lunch &lt;now&gt;", "Refused above", f"{later:%Y-%m-%d %H:%M}", "high"]
+    facts += [reverse(PAGE, args=[running.pk])] * 2
+    for fact, page in zip(facts, pages, strict=True):
+        assert fact in page
+
+
+@pytest.mark.parametrize(
+    "rest", ["results/?outcome=odd", "results/?after=x", "results/?after=99999999999999999999", "batches/?before=-1"]
+)
 def test_odd_addresses_under_a_job_are_no_errors(staff_client: Client, running: BulkAction, rest: str) -> None:
-    assert staff_client.get(reverse(PAGE, args=[running.pk]).replace("change/", rest)).status_code in (200, 404)
+    assert staff_client.get(reverse(PAGE, args=[running.pk]).replace("change/", rest)).status_code == 200
 
 
 def test_pause_button_calls_the_service_and_keeps_the_reason(staff_client: Client, running: BulkAction) -> None:
@@ -225,20 +331,18 @@ def test_resume_and_cancel_buttons_call_the_services(staff_client: Client, runni
 
 
 def test_page_offers_only_the_buttons_that_fit(staff_client: Client, organization: Organization, user: User) -> None:
-    offered = {
-        status: {
-            name
-            for name in ("pause", "resume", "cancel")
-            if f"/{name}_job/"
-            in staff_client.get(reverse(PAGE, args=[job(organization, user, status).pk])).content.decode()
-        }
-        for status in (Status.PROCESSING, Status.PAUSED, Status.DONE)
-    }
-    assert offered == {
-        Status.PROCESSING: {"pause", "cancel"},
-        Status.PAUSED: {"resume", "cancel"},
-        Status.DONE: set(),
-    }
+    cases: list[tuple[Status, dict[str, int], set[str]]] = [
+        (Status.PROCESSING, {}, {"pause", "cancel", "pace"}),
+        (Status.PAUSED, {}, {"resume", "cancel", "pace"}),
+        (Status.DONE, {"n_unchanged": 3}, set()),
+        (Status.DONE, {"n_succeeded": 3}, {"undo"}),
+        (Status.ERROR, {"n_failed": 3, "n_skipped": 1}, {"retry_failed", "retry_skipped"}),
+    ]
+    for status, counts, fitting in cases:
+        made = job(organization, user, status, **counts)
+        page = staff_client.get(reverse(PAGE, args=[made.pk])).content.decode()
+        buttons = ("pause", "resume", "cancel", "pace", "undo", "retry_failed", "retry_skipped")
+        assert {name for name in buttons if f"/{name}_job/" in page} == fitting
 
 
 def test_list_actions_move_what_can_move_and_say_what_cannot(
@@ -283,7 +387,7 @@ def test_staff_who_may_only_look_cannot_steer(client: Client, running: BulkActio
 
 def test_staff_without_any_permission_see_no_job(client: Client, running: BulkAction) -> None:
     client.force_login(User.objects.create_user("bo@oakvale.example", is_staff=True))
-    under = ("progress/", "batches/", "leads/failed/")
+    under = ("progress/", "batches/", "results/", "results.csv")
     for address in [reverse(LIST), *(reverse(PAGE, args=[running.pk]).replace("change/", rest) for rest in under)]:
         assert client.get(address).status_code == 403
 
@@ -320,7 +424,16 @@ def test_simple_filters_are_said_in_one_sentence(organization: Organization) -> 
 
 
 @pytest.mark.parametrize(
-    "query", [None, [], {}, {"type": "new"}, {"type": "and", "queries": 3}, {"type": "or", "queries": []}]
+    "query",
+    [
+        None,
+        [],
+        {},
+        {"type": "new"},
+        {"type": "and", "queries": 3},
+        {"type": "or", "queries": []},
+        {"type": "object_type", "object_type": "contact"},
+    ],
 )
 def test_filters_without_words_are_left_to_their_json(db: None, query: object) -> None:
     assert sentence_of(query) is None

@@ -1,8 +1,6 @@
 """What slices do: every lead exactly once, with evidence, whatever goes wrong."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -15,9 +13,19 @@ from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.runner import Slice, run_slice
 from bulk_actions.services import resume
 from bulk_actions.states import Status
-from crm.models import CustomField, Lead, LeadStatus, LeadStatusChange, Membership, OutboxMail
+from crm.models import Lead, LeadStatus, LeadStatusChange, Membership, OutboxMail
 from tests import factories
-from tests.bulk_actions.helpers import Elsewhere, check_invariant, make_job, make_leads, run_to_end, status_job
+from tests.bulk_actions.helpers import (
+    Elsewhere,
+    check_invariant,
+    field_params,
+    make_job,
+    make_leads,
+    refusing,
+    run_to_end,
+    status_job,
+    wait_for_a_waiter,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
 
@@ -57,23 +65,12 @@ def test_a_before_image_is_right_when_another_session_edits_the_lead_at_the_same
     with transaction.atomic():  # an edit that has happened but not committed when the batch reads
         Lead.objects.filter(pk=leads[1].pk).update(status=third)
         job = Elsewhere(run_slice, action.pk)
-        _wait_until_somebody_waits_for_a_lock()
+        wait_for_a_waiter()
         assert job.running
     job.join()
     check_invariant(action)
     batch = Batch.objects.get(action=action.pk)
     assert dict(zip(batch.changed_ids, batch.before, strict=True))[leads[1].pk] == str(third.pk)
-
-
-def _wait_until_somebody_waits_for_a_lock() -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits")
 
 
 def test_leads_deleted_since_loading_are_skipped(
@@ -123,7 +120,7 @@ def test_operations_on_a_field_with_several_values(
     )
     others = {"other": 1}
     [lead] = make_leads(old_status, 1, custom={**others, **({field.key: held} if held else {})})
-    action = run_to_end(make_job(membership, Kind.EDIT, _field_params(field, operation, value), [lead]))
+    action = run_to_end(make_job(membership, Kind.EDIT, field_params(field, operation, value), [lead]))
     lead.refresh_from_db()
     if becomes == "unchanged":
         assert (action.n_unchanged, action.n_succeeded) == (1, 0)
@@ -135,19 +132,11 @@ def test_operations_on_a_field_with_several_values(
     assert lead.custom["other"] == 1
 
 
-def _field_params(field: CustomField, operation: str, value: object) -> dict[str, object]:
-    kind = "clear_custom_field" if operation == "clear" else "set_custom_field"
-    return {
-        "type": kind, "field_id": str(field.pk), "field_key": field.key, "operation": operation, "value": value,
-        "shown_value": value,
-    }  # fmt: skip
-
-
 def test_only_the_lead_that_the_database_refuses_fails(
     membership: Membership, old_status: LeadStatus, new_status: LeadStatus
 ) -> None:
     leads = make_leads(old_status, 1500)
-    with _refusing(leads[777]):
+    with refusing(leads[777]):
         action = run_to_end(status_job(membership, new_status, leads))
     assert action.status == Status.DONE
     assert (action.n_succeeded, action.n_failed) == (1499, 1)
@@ -155,21 +144,6 @@ def test_only_the_lead_that_the_database_refuses_fails(
     assert (outcome.lead_id, outcome.code) == (leads[777].pk, "refused_by_database")
     assert outcome.message == "this lead is under seal"
     assert LeadStatusChange.objects.count() == 1499
-
-
-@contextmanager
-def _refusing(lead: Lead | None = None) -> Iterator[None]:
-    """Makes the database refuse to change one lead, or any."""
-    which = f"WHEN (old.id = '{lead.pk}')" if lead else ""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'this lead is under seal'; END $$;"
-            f"CREATE TRIGGER refuse BEFORE UPDATE ON crm_lead FOR EACH ROW {which} EXECUTE FUNCTION refuse();"
-        )
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER refuse ON crm_lead; DROP FUNCTION refuse();")
 
 
 def test_a_job_whose_status_is_deleted_under_way_ends_as_an_error_and_says_so(
@@ -324,7 +298,7 @@ def test_a_job_that_is_plainly_wrong_pauses_itself_and_may_be_resumed(
 ) -> None:
     action = status_job(membership, new_status, make_leads(old_status, 2000))
     monkeypatch.setattr(runner, "_ISOLATION_SECONDS", 0.2)
-    with _refusing():
+    with refusing():
         action = run_to_end(action)
     assert action.status == Status.PAUSED
     assert action.transitions.last().reason == "too_many_failures"

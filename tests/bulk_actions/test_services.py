@@ -1,14 +1,17 @@
 """What people ask for: create, pause, resume, cancel."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
-from bulk_actions import loading, locks
+from bulk_actions import locks
 from bulk_actions.models import Batch, BulkAction, Transition
 from bulk_actions.runner import Slice, run_slice
 from bulk_actions.services import cancel, pause, resume
@@ -186,18 +189,87 @@ def test_cancel_ends_a_running_job_without_any_worker(
         cancel(action=action, by=membership.user)
 
 
-def test_pause_and_cancel_stop_a_loader(membership: Membership, old_status: LeadStatus, new_status: LeadStatus) -> None:
-    action = status_job(membership, new_status, make_leads(old_status, 10))
-    BulkAction.objects.filter(pk=action.pk).update(status=Status.LOADING)
-    endless = ("SELECT id FROM crm_lead, pg_sleep(60)", ())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "_targets", lambda action: endless)
-        loader = Elsewhere(loading.load, action.pk)
+@contextmanager
+def loading_that_takes_for_ever(action: BulkAction) -> Iterator[Elsewhere]:
+    """A worker in the middle of the job's query, which waits for a table that another session has locked."""
+    locked, over = threading.Event(), threading.Event()
+
+    def hold_the_leads() -> None:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE crm_lead IN ACCESS EXCLUSIVE MODE")
+            locked.set()
+            over.wait(60)
+
+    holder = Elsewhere(hold_the_leads)
+    try:
+        assert locked.wait(20)
+        worker = Elsewhere(run_slice, action.pk)
         _wait_for(lambda: locks.holders(action.pk, locks.Purpose.LOADER))
+        action.refresh_from_db()
+        assert action.status == Status.LOADING
+        yield worker
+    finally:
+        over.set()
+        holder.join()
+
+
+def test_pausing_a_job_in_the_middle_of_its_query_stops_that_and_resuming_loads_anew(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 10))
+    with loading_that_takes_for_ever(action) as worker:
         pause(action=action, by=membership.user)
-        loader.join(5)
+        assert action.status == Status.PAUSED
+        assert worker.join(10) is Slice.NOTHING
+        assert not Batch.objects.exists()
+        check_invariant(action)
+    resume(action=action, by=membership.user)
+    assert run_to_end(action).n_succeeded == 10
+
+
+def test_cancelling_a_job_in_the_middle_of_its_query_ends_it_for_good(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 10))
+    with loading_that_takes_for_ever(action) as worker:
+        cancel(action=action, by=membership.user)
+        assert (action.status, action.error_code) == (Status.ERROR, "cancelled")
+        assert worker.join(10) is Slice.NOTHING
+    assert run_slice(action.pk) is Slice.NOTHING
     assert not Batch.objects.exists()
-    assert action.status == Status.PAUSED
+    assert not LeadStatusChange.objects.exists()
+    assert (action.n_leads, action.n_succeeded) == (None, 0)
+    assert OutboxMail.objects.filter(source_id=action.pk).count() == 1
+    check_invariant(action)
+
+
+@pytest.mark.parametrize("before", ["created", "paused", "resuming"])
+def test_a_job_that_no_worker_has_touched_can_be_cancelled(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, before: str
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 10))
+    if before != "created":
+        pause(action=action, by=membership.user)
+    if before == "resuming":
+        resume(action=action, by=membership.user)
+    assert action.status == before
+    cancel(action=action, by=membership.user)
+    assert (action.status, action.error_code, action.n_succeeded) == (Status.ERROR, "cancelled", 0)
+    assert run_slice(action.pk) is Slice.NOTHING
+    assert not LeadStatusChange.objects.exists()
+    check_invariant(action)
+
+
+def test_a_resuming_job_can_be_paused_again(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 10))
+    for _ in range(2):
+        pause(action=action, by=membership.user)
+        resume(action=action, by=membership.user)
+    pause(action=action, by=membership.user)
+    assert run_slice(action.pk) is Slice.NOTHING
     resume(action=action, by=membership.user)
     assert run_to_end(action).n_succeeded == 10
 
@@ -258,11 +330,3 @@ def test_an_ending_that_was_interrupted_is_completed_by_the_sweeper(
     check_invariant(action)
     assert action.n_succeeded == LeadStatusChange.objects.count()
     assert OutboxMail.objects.filter(source_id=action.pk).count() == 1
-
-
-def test_leads_are_purged_thirty_days_after_their_deletion(old_status: LeadStatus) -> None:
-    old, young, live = make_leads(old_status, 3)
-    Lead.all_objects.filter(pk=old.pk).update(deleted_at=timezone.now() - timedelta(days=30, seconds=5))
-    Lead.all_objects.filter(pk=young.pk).update(deleted_at=timezone.now() - timedelta(days=29))
-    sweep()
-    assert set(Lead.all_objects.values_list("pk", flat=True)) == {young.pk, live.pk}

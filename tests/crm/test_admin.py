@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from crm.admin.base import read_key
 from crm.auth import make_api_key
+from crm.counters import count
 from crm.ids import close_id
 from crm.models import (
     Address,
@@ -21,6 +22,7 @@ from crm.models import (
     EmailAccount,
     EmailTemplate,
     Group,
+    IdempotentAnswer,
     InboundMail,
     Lead,
     LeadStatus,
@@ -29,6 +31,7 @@ from crm.models import (
     OpportunityStatusChange,
     Organization,
     OutboxMail,
+    PurgedLead,
     SequenceSubscription,
     SmsTemplate,
     Suppression,
@@ -47,6 +50,8 @@ LARGE = [
     "leadstatuschange",
     "opportunitystatuschange",
     "sequencesubscription",
+    "idempotentanswer",
+    "purgedlead",
 ]
 
 
@@ -94,6 +99,11 @@ def lead(organization: Organization, membership: Membership) -> Lead:
     factories.ActivityFactory.create(lead=lead, contact=contact, title="Oakvale visit")
     factories.TaskFactory.create(lead=lead, contact=contact, assigned_to=membership.user)
     make_api_key(membership=membership)
+    PurgedLead.objects.create(lead_id=uuid4(), organization=organization, addresses=[])
+    IdempotentAnswer.objects.create(
+        organization=organization, owner=uuid4(), path="/api/v1/lead/", key="oakvale", status=200, body="{}"
+    )
+    count("oakvale")
     return lead
 
 

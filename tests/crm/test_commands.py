@@ -5,10 +5,13 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import F
 
 from crm.auth import authenticate_secret
 from crm.custom_values import clean_value, show_value
 from crm.models import (
+    Activity,
+    ActivityType,
     Address,
     ApiKey,
     Contact,
@@ -21,7 +24,10 @@ from crm.models import (
     Lead,
     LeadStatus,
     Membership,
+    Opportunity,
+    OpportunityStatusChange,
     Organization,
+    Task,
     User,
 )
 from crm.setup import default_statuses
@@ -196,3 +202,25 @@ def test_a_negative_number_of_leads_is_refused() -> None:
     with pytest.raises(CommandError):
         run("seed_demo", organization="Oakvale", leads=-1)
     run("seed_demo", organization="Oakvale", leads=0)
+
+
+@pytest.mark.django_db
+def test_demo_leads_come_with_what_was_done_and_what_is_to_do() -> None:
+    run("seed_demo", organization="Oakvale", leads=300)
+    activities = Activity.objects.all()
+    assert 400 < activities.count() < 800
+    assert set(activities.values_list("type", flat=True)) == set(ActivityType.values)
+    assert not activities.exclude(lead__organization=F("organization")).exists()
+    assert not activities.filter(activity_at__lt=F("lead__date_created")).exists()
+    assert set(Task.objects.values_list("is_complete", flat=True)) == {False, True}
+    changes = OpportunityStatusChange.objects.values_list("opportunity_id", "new_status_id")
+    assert sorted(changes) == sorted(Opportunity.objects.values_list("pk", "status_id"))
+
+
+@pytest.mark.django_db
+def test_the_number_of_activities_changes_nothing_else() -> None:
+    for name, activities in (("a", 0), ("b", 3)):
+        run("seed_demo", organization=name, leads=30, activities=activities)
+    first, second = (spoken(Organization.objects.get(name=name)) for name in "ab")
+    assert first == second
+    assert not Activity.objects.filter(organization__name="a").exists()

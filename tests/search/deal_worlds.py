@@ -17,16 +17,17 @@ from crm.models import (
 )
 from tests.factories import OpportunityStatusFactory, PipelineFactory
 from tests.search.matcher import Thing
-from tests.search.pools import DAYS, MOMENTS, World, custom_texts, custom_values
+from tests.search.pools import DAYS, MOMENTS, MORE_DAYS, World, custom_texts, custom_values
 from tests.search.smart_values import KINDS, add_smart_values
 
 STATUSES = {
+    "call": ["completed", "no-answer", None],
     "email": ["inbox", "draft", "sent", "outbox", None],
     "sms": ["inbox", "sent", "error", None],
     "meeting": ["upcoming", "completed", "canceled", "declined-by-lead", None],
 }
 DIRECTIONS = {"email": ["incoming", "outgoing"], "call": ["inbound", "outbound"], "sms": ["inbound", "outbound"]}
-DISPOSITIONS = [None, "", "answered", "no-answer", "busy"]
+DISPOSITIONS = [None, "", "answered", "no-answer", "busy", "abandoned", "missed"]
 HANGING = ["opportunity", "task", *(f"activity.{kind}" for kind in KINDS)]
 
 
@@ -35,19 +36,17 @@ def make_pipeline(caller: Caller) -> list[OpportunityStatus]:
     return [OpportunityStatusFactory.create(pipeline=pipeline, type=type_) for type_ in ("active", "won", "lost")]
 
 
-def hang_on(
-    caller: Caller, world: World, pick: random.Random, lead: Lead, thing: Thing, texts: list[str | None]
-) -> None:
+def hang_on(caller: Caller, world: World, pick: random.Random, lead: Lead, thing: Thing) -> None:
     """Adds a few of each kind to the lead, in the database and as `Thing`s."""
     for kind in HANGING:
         thing.related[kind] = []
     people: list[Thing] = thing.related["contact"]
     for _ in range(pick.randint(0, 3)):
-        _opportunity(caller, world, pick, thing, pick.choice([None, *people]), texts)
+        _opportunity(caller, world, pick, thing, pick.choice([None, *people]))
     for _ in range(pick.randint(0, 4)):
-        _activity(caller, world, pick, thing, pick.choice([None, *people]), texts)
+        _activity(caller, world, pick, thing, pick.choice([None, *people]))
     for _ in range(pick.randint(0, 2)):
-        _task(caller, world, pick, thing, pick.choice([None, *people]), texts)
+        _task(caller, world, pick, thing, pick.choice([None, *people]))
     thing.entered = _lead_entries(caller, world, pick, lead)
     add_smart_values(thing)
 
@@ -75,9 +74,7 @@ def _named(columns: dict[str, object]) -> dict[str, object]:
     return {renamed.get(name, name): value for name, value in columns.items()}
 
 
-def _opportunity(
-    caller: Caller, world: World, pick: random.Random, lead: Thing, contact: Thing | None, texts: list[str | None]
-) -> None:
+def _opportunity(caller: Caller, world: World, pick: random.Random, lead: Thing, contact: Thing | None) -> None:
     status = pick.choice(world.stages)
     columns = {
         **_shared(world, pick, lead, contact),
@@ -86,8 +83,8 @@ def _opportunity(
         "value": pick.choice([None, 0, 100, 12_345, 10**12]),
         "value_period": pick.choice(["one_time", "monthly", "annual"]),
         "confidence": pick.choice([0, 33, 100]),
-        "note": pick.choice(texts),
-        "date_won": pick.choice([None, *(datetime.fromisoformat(day).date() for day in DAYS)]),
+        "note": pick.choice(world.texts),
+        "date_won": pick.choice([None, *(datetime.fromisoformat(day).date() for day in DAYS + MORE_DAYS)]),
         "date_lost": pick.choice([None, *MOMENTS]),
         "custom": custom_values(world, pick, "opportunity"),
     }
@@ -118,9 +115,7 @@ def _share(value: int | None, confidence: object) -> int | None:
     return None if value is None else int(Decimal(value * confidence) / 100 + Decimal("0.5"))  # type: ignore[operator]
 
 
-def _activity(
-    caller: Caller, world: World, pick: random.Random, lead: Thing, contact: Thing | None, texts: list[str | None]
-) -> None:
+def _activity(caller: Caller, world: World, pick: random.Random, lead: Thing, contact: Thing | None) -> None:
     kind = pick.choice(KINDS)
     is_phone = kind in ("call", "sms")
     columns = {
@@ -129,15 +124,16 @@ def _activity(
         "activity_at": pick.choice(MOMENTS),
         "direction": pick.choice([None, *DIRECTIONS.get(kind, [])]),
         "status": pick.choice(STATUSES.get(kind, [None])),
-        "title": pick.choice(texts) if kind in ("email", "note", "meeting") else None,
-        "text": pick.choice(texts),
+        "title": pick.choice(world.texts) if kind in ("email", "note", "meeting") else None,
+        "text": pick.choice(world.texts),
         "duration": pick.choice([None, 0, 60]) if kind in ("call", "meeting") else None,
         "disposition": pick.choice(DISPOSITIONS) if kind == "call" else None,
-        "local_address": pick.choice(texts) if is_phone or kind == "email" else None,
-        "remote_address": pick.choice(texts) if is_phone else None,
+        "local_address": pick.choice(world.texts) if is_phone or kind == "email" else None,
+        "remote_address": pick.choice(world.texts) if is_phone else None,
         "recipients": ["ida@oakvale.example"] if kind == "email" and pick.random() < 0.3 else [],
         "date_sent": pick.choice([None, *MOMENTS]) if kind in ("email", "sms") else None,
         "starts_at": pick.choice([None, *MOMENTS]) if kind == "meeting" else None,
+        "ends_at": pick.choice([None, *MOMENTS]) if kind == "meeting" else None,
         "has_reply": kind == "email" and pick.random() < 0.5,
     }
     activity = Activity.objects.create(organization=caller.organization, type=kind, **columns)
@@ -152,16 +148,14 @@ def _activity(
     _add(thing, lead, contact)
 
 
-def _task(
-    caller: Caller, world: World, pick: random.Random, lead: Thing, contact: Thing | None, texts: list[str | None]
-) -> None:
+def _task(caller: Caller, world: World, pick: random.Random, lead: Thing, contact: Thing | None) -> None:
     due = pick.choice([None, *MOMENTS])
     is_moment = due is not None and pick.random() < 0.5
     columns = {
         **_shared(world, pick, lead, contact),
         "assigned_to_id": pick.choice([None, *world.users]),
         "type": pick.choice(["lead", "outgoing_call"]),
-        "text": pick.choice([text or "" for text in texts]),
+        "text": pick.choice([text or "" for text in world.texts]),
         "due_date": due and due.date(),
         "due_at": due if is_moment else None,
         "is_complete": pick.random() < 0.4,

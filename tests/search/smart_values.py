@@ -7,6 +7,9 @@ from tests.search.matcher import Thing
 
 KINDS = ("email", "call", "sms", "note", "meeting")
 UNSENT = ("draft", "scheduled", "outbox", "error")
+MISSED = ("no-answer", "busy", "abandoned", "missed")
+NEVER = ["email_last_opened", "first_source"]  # known names of what is not recorded
+PERIODS, STATES = ("", "annual", "monthly", "one_time", "annualized"), ("", "active", "won", "lost")
 
 
 def add_smart_values(thing: Thing) -> None:
@@ -19,8 +22,13 @@ def add_smart_values(thing: Thing) -> None:
     order = ["active", "won", "lost"]
     ranked = sorted(thing.related["opportunity"], key=lambda one: (one.values["date_created"], one.key), reverse=True)
     ranked.sort(key=lambda one: order.index(one.values["status_type"]))
+    primary = ranked[0].values if ranked else {}
     for name in ("value", "status_type", "user_id", "pipeline_id", "confidence", "date_won"):
-        thing.values[f"primary_opportunity_{name}"] = ranked[0].values[name] if ranked else None
+        thing.values[f"primary_opportunity_{name}"] = primary.get(name)
+    thing.values["primary_opportunity_status"] = primary.get("status_label")
+    thing.values["primary_opportunity_period"] = primary.get("value_period")
+    thing.values["timezone_id"] = _zone(thing)
+    thing.values |= dict.fromkeys(NEVER)
 
 
 def _activities(thing: Thing, *kinds: str) -> list[Thing]:
@@ -61,13 +69,14 @@ def _counts(thing: Thing) -> dict[str, object]:
         "num_calls": len(calls),
         "num_incoming_calls": len(incoming),
         "num_outgoing_calls": sum(one.values["direction"] == "outbound" for one in calls),
-        "num_missed_calls": sum(one.values["disposition"] in ("no-answer", "busy") for one in incoming),
+        "num_missed_calls": sum(one.values["disposition"] in MISSED for one in incoming),
         "num_sms": len(sms),
         "num_sent_sms": sum(one.values["direction"] == "outbound" and _is_through(one) for one in sms),
         "num_received_sms": sum(one.values["direction"] == "inbound" for one in sms),
         "num_meetings": len(meetings),
         "num_completed_meetings": meetings.count("completed"),
         "num_upcoming_meetings": meetings.count("upcoming"),
+        "num_canceled_meetings": meetings.count("canceled"),
         "num_declined_meetings": meetings.count("declined-by-lead"),
         "num_notes": len(_activities(thing, "note")),
         "num_tasks": len(done),
@@ -76,9 +85,12 @@ def _counts(thing: Thing) -> dict[str, object]:
         "num_opportunities": len(deals),
         **{
             f"num_{type_}_opportunities": sum(one["status_type"] == type_ for one in deals)
-            for type_ in ("active", "won")
+            for type_ in ("active", "won", "lost")
         },
-        "num_monthly_opportunities": sum(one["value_period"] == "monthly" for one in deals),
+        **{
+            f"num_{period}_opportunities": sum(one["value_period"] == period for one in deals)
+            for period in ("annual", "monthly", "one_time")
+        },
         "times_communicated": len(_communications(thing)),
     }
 
@@ -90,18 +102,32 @@ def _communication(thing: Thing) -> dict[str, object]:
                         ("last_activity", _activities(thing, *KINDS)[-1:])]:  # fmt: skip
         for name, key in (("date", "activity_at"), ("type", "type"), ("user_id", "user_id")):
             values[f"{stem}_{name}"] = found[0].values[key] if found else None
-    for name, key in (("created", "activity_at"), ("duration", "duration"), ("note", "text")):
-        values[f"last_call_{name}"] = all_calls[-1].values[key] if all_calls else None
-    mails = [one for one in _activities(thing, "email") if _is_through(one)]
-    values["last_email_date"] = mails[-1].values["activity_at"] if mails else None
+    last_call = all_calls[-1].values if all_calls else {}
+    for name, key in (("created", "activity_at"), ("duration", "duration"), ("disposition", "disposition"),
+                      ("note", "text"), ("user_id", "user_id")):  # fmt: skip
+        values[f"last_call_{name}"] = last_call.get(key)
+    mails, messages = ([one for one in _activities(thing, kind) if _is_through(one)] for kind in ("email", "sms"))
     values["last_email_subject"] = mails[-1].values["title"] if mails else None
+    dated = {
+        "last_email": mails,
+        "last_sms": messages,
+        "last_note": _activities(thing, "note"),
+        "last_outgoing_call": [one for one in all_calls if one.values["direction"] == "outbound"],
+        "last_incoming_call": [one for one in all_calls if one.values["direction"] == "inbound"],
+        "last_outgoing_email": [one for one in mails if one.values["direction"] == "outgoing"],
+        "last_incoming_email": [one for one in _activities(thing, "email") if one.values["direction"] == "incoming"],
+        "last_outgoing_sms": [one for one in messages if one.values["direction"] == "outbound"],
+        "last_incoming_sms": [one for one in _activities(thing, "sms") if one.values["direction"] == "inbound"],
+    }
+    for stem, found in dated.items():
+        values[f"{stem}_date"] = max((one.values["activity_at"] for one in found), default=None)
     return values
 
 
 def _money(deals: list[dict]) -> dict[str, object]:
     found: dict[str, object] = {}
-    for period in ("", "annual", "monthly", "annualized"):
-        for state in ("", "active", "won"):
+    for period in PERIODS:
+        for state in STATES:
             column = "annualized_value" if period == "annualized" else "value"
             amounts = [
                 one[column]
@@ -115,6 +141,18 @@ def _money(deals: list[dict]) -> dict[str, object]:
             found[f"avg_{name}"] = Decimal(sum(amounts)) / len(amounts) if amounts else None
             found[f"min_{name}"], found[f"max_{name}"] = min(amounts, default=None), max(amounts, default=None)
     return found
+
+
+def _zone(thing: Thing) -> str | None:
+    """Of the places that worlds name, these tell their zone."""
+    zones = {("DE", None): "Europe/Berlin", ("FR", None): "Europe/Paris", ("IN", None): "Asia/Kolkata",
+             ("US", "CA"): "America/Los_Angeles"}  # fmt: skip
+    for address in thing.related["address"]:
+        country, state = (str(address.values[part]).upper() for part in ("country", "state"))
+        found = zones.get((country, state)) or zones.get((country, None))
+        if found:
+            return found
+    return None
 
 
 def _next_task(thing: Thing) -> dict[str, object]:
@@ -136,19 +174,27 @@ def _people(thing: Thing) -> dict[str, object]:
             "primary_contact_name": names[0] if names else None}  # fmt: skip
 
 
+_WHAT = "date", "type", "user_id"
 SMART = [
-    "num_contacts", "num_addresses", "num_email_addresses", "num_phone_numbers", "num_contact_urls", "num_urls",
-    "num_activities", "num_emails", "num_sent_emails", "num_received_emails", "num_calls", "num_incoming_calls",
-    "num_outgoing_calls", "num_missed_calls", "num_sms", "num_sent_sms", "num_received_sms", "num_meetings",
-    "num_completed_meetings", "num_upcoming_meetings", "num_declined_meetings", "num_notes", "num_tasks",
-    "num_completed_tasks", "num_incomplete_tasks", "num_opportunities", "num_active_opportunities",
-    "num_won_opportunities", "num_monthly_opportunities", "times_communicated", "last_communication_date",
-    "last_communication_type", "last_communication_user_id", "first_communication_date", "first_communication_type",
-    "last_activity_date", "last_activity_type", "last_activity_user_id", "last_call_created", "last_call_duration",
-    "last_call_note", "last_email_date", "last_email_subject", "last_lead_status_change_date",
-    "last_opportunity_status_change_date", "primary_opportunity_value", "primary_opportunity_status_type",
-    "primary_opportunity_user_id", "primary_opportunity_confidence", "primary_opportunity_date_won", "next_task_date",
-    "next_task_text", "next_task_user_id", "primary_email", "primary_phone", "primary_contact_name",
-    *(f"{what}_{part}opportunity_value" for what in ("total", "avg", "min", "max")
-      for part in ("", "active_", "won_", "annual_", "monthly_active_", "annualized_won_", "annualized_")),
+    *(f"num_{name}" for name in (
+        "contacts", "addresses", "email_addresses", "phone_numbers", "contact_urls", "urls", "activities", "emails",
+        "sent_emails", "received_emails", "calls", "incoming_calls", "outgoing_calls", "missed_calls", "sms",
+        "sent_sms", "received_sms", "meetings", "completed_meetings", "upcoming_meetings", "canceled_meetings",
+        "declined_meetings", "notes", "tasks", "completed_tasks", "incomplete_tasks", "opportunities",
+        "active_opportunities", "won_opportunities", "lost_opportunities", "annual_opportunities",
+        "monthly_opportunities", "one_time_opportunities",
+    )),
+    "times_communicated",
+    *(f"{stem}_{what}" for stem in ("last_communication", "first_communication", "last_activity") for what in _WHAT),
+    *(f"last_call_{what}" for what in ("created", "duration", "disposition", "note", "user_id")),
+    *(f"last_{way}{kind}_date" for way in ("", "outgoing_", "incoming_") for kind in ("email", "sms")),
+    "last_outgoing_call_date", "last_incoming_call_date", "last_email_subject", "last_note_date",
+    "last_lead_status_change_date", "last_opportunity_status_change_date",
+    *(f"primary_opportunity_{what}" for what in (
+        "value", "status", "status_type", "user_id", "pipeline_id", "confidence", "date_won", "period",
+    )),
+    "next_task_date", "next_task_text", "next_task_user_id",
+    "primary_email", "primary_phone", "primary_contact_name", "timezone_id",
+    *("_".join(part for part in (what, period, state, "opportunity_value") if part)
+      for what in ("total", "avg", "min", "max") for period in PERIODS for state in STATES),
 ]  # fmt: skip

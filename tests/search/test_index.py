@@ -248,6 +248,27 @@ def test_a_lead_with_more_words_than_a_row_can_hold_is_still_found(caller: Calle
     assert_right()
 
 
+# The index alone answers some searches: these are where it holds more than is to be found.
+def test_texts_that_a_deleted_field_left_behind_are_not_found(caller: Caller) -> None:
+    field = CustomFieldFactory.create(organization=caller.organization, type="text")
+    lead = LeadFactory.create(organization=caller.organization, custom={field.key: "Oakvale"})
+    person = ContactFactory.create(lead=lead, name="Mills")
+    assert ids(caller, text("oakvale")) == ids(caller, no(text("brightwater"))) == [lead.pk]
+    CustomField.objects.filter(pk=field.pk).delete()  # its values are taken out of the records after this
+    assert ids(caller, text("oakvale")) == []
+    assert ids(caller, no(text("oakvale"))) == ids(caller, text("mills")) == [lead.pk]
+    assert person.lead_id == lead.pk
+
+
+def test_pairs_of_signs_and_names_that_are_not_shown_are_no_words(caller: Caller) -> None:
+    lead = LeadFactory.create(organization=caller.organization, name="東京mills店")
+    ContactFactory.create(lead=lead, name="Oakvale", first_name="Ida", last_name="Moss")
+    for wanted in ("mi", "mil", "ida", "moss"):
+        assert ids(caller, text(wanted)) == []
+        assert ids(caller, no(text(wanted))) == [lead.pk]
+    assert ids(caller, text("京mi")) == ids(caller, text("oakvale")) == [lead.pk]
+
+
 def test_the_database_spells_keys_of_custom_fields_as_we_do(db: None) -> None:
     for field in (CustomField(pk=uuid4()) for _ in range(50)):
         assert rows("SELECT drover_key(%s)", field.pk) == [(field.key,)]

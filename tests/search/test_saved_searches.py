@@ -185,6 +185,27 @@ def test_a_text_query_is_kept_with_its_translation(api: APIClient) -> None:
     assert list(refused(api, {"name": "x", "query": "mills", "s_query": wrapped(LEADS)})) == ["query"]
 
 
+def test_a_text_is_translated_anew_when_the_type_changes(api: APIClient) -> None:
+    view = api.post(URL, {"name": "Named", "query": "name:mills"}).json()
+    changed = api.put(address(view), {**view, "type": "contact"}).json()
+    assert (changed["type"], changed["query"]) == ("contact", "name:mills")
+    assert changed["s_query"]["query"]["queries"][0] == of_type("contact")
+
+
+def test_a_view_that_came_as_a_text_alone_gets_its_translation(
+    api: APIClient, organization: Organization, user: User
+) -> None:
+    columns = {"organization": organization, "user": user, "name": "Old"}
+    stored = SavedSearch.objects.create(query="created_by:me", s_query=None, **columns)
+    view = api.get(f"{URL}{close_id('save', stored.pk)}/").json()
+    assert (view["query"], view["s_query"], view["is_user_dependent"]) == ("created_by:me", None, False)
+    outer = made(api, all_of(of_type("lead"), {"type": "saved_search", "saved_search_id": view["id"]}))
+    assert outer["is_user_dependent"] is True
+    saved = api.put(address(view), view).json()
+    assert saved["s_query"]["query"]["queries"][0] == of_type("lead")
+    assert saved["is_user_dependent"] is True
+
+
 def test_a_view_may_refer_to_others_and_not_to_itself(api: APIClient) -> None:
     inner = made(api, all_of(of_type("lead"), MINE))
     outer = made(api, all_of(of_type("lead"), {"type": "saved_search", "saved_search_id": inner["id"]}))

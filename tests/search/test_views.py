@@ -1,5 +1,6 @@
 """Smart Views inside queries, statuses that were entered, and groups of users."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -92,6 +93,51 @@ def test_a_view_must_not_refer_to_itself(caller: Caller) -> None:
     second.save()
     for one in (first, second):
         assert "refers to itself" in str(problem_of(caller, all_of(use(one))))
+
+
+def test_a_view_that_refers_to_itself_however_far_around_is_refused(caller: Caller) -> None:
+    ring = [view(caller, MATCH_ALL) for _ in range(8)]
+    for place, one in enumerate(ring):
+        one.s_query = {"query": all_of(of_type("lead"), no(use(ring[(place + 1) % len(ring)])))}
+        one.save()
+    assert "refers to itself" in str(problem_of(caller, use(ring[3])))
+    ring[5].s_query = {"query": all_of(of_type("lead"))}
+    ring[5].save()
+    assert resolved(caller, use(ring[6]))
+
+
+def test_views_of_views_that_would_be_endless_work_are_refused(caller: Caller) -> None:
+    inner = view(caller, MATCH_ALL)
+    for _ in range(20):  # each twice the one before: a million nodes
+        inner = view(caller, all_of(use(inner), use(inner)))
+    began = time.monotonic()
+    told = problem_of(caller, use(inner))
+    assert time.monotonic() - began < 5
+    assert "more than 10000 nodes" in str(told)
+
+
+def test_a_view_that_holds_a_text_alone_is_read_as_that_text(caller: Caller) -> None:
+    lead = LeadFactory.create(organization=caller.organization, name="Oakvale", created_by=caller.user)
+    LeadFactory.create(organization=caller.organization, name="Oakvale")
+    contact = ContactFactory.create(lead=lead, title="CEO")
+
+    def stored(text: str, type: str = "lead") -> Json:
+        columns = {"organization": caller.organization, "user": caller.user, "name": "V", "type": type}
+        return use(SavedSearch.objects.create(query=text, s_query=None, **columns))
+
+    assert ids(caller, stored("name:oakvale created_by:me sort:name")) == [lead.pk]
+    assert ids(caller, no(stored("name:oakvale created_by:me"))) != [lead.pk]
+    assert ids(caller, stored("title:CEO", "contact")) == [contact.pk]
+    assert ids(caller, related("lead", "contact", stored("title:CEO", "contact"))) == [lead.pk]
+    for written, wrong in [
+        ('name:"', "never closed"),
+        ('status:"Gone"', "there is no status 'Gone'"),
+        ("* slice:1/2", "slice"),
+        ("", "holds no query"),
+    ]:
+        told = problem_of(caller, all_of(stored(written)))
+        assert list(told) == ["s_query.queries[0].saved_search_id"]
+        assert wrong in str(told)
 
 
 def test_only_views_that_the_caller_may_see(caller: Caller) -> None:

@@ -1,40 +1,39 @@
-"""Random small worlds, in the database and as `Thing`s, and random queries over them."""
+"""Random small worlds, in the database and as `Thing`s."""
 
 import random
-from uuid import uuid4
-
-from hypothesis import strategies as st
+from datetime import tzinfo
 
 from crm.auth import Caller
 from crm.ids import close_id
-from crm.models import Contact, CustomField, Lead, Suppression
-from tests.factories import CustomFieldFactory, LeadStatusFactory, UserFactory
+from crm.models import Activity, Contact, Group, Lead, Opportunity, Suppression
+from search.models import SavedSearch
+from tests.factories import CustomFieldFactory, LeadFactory, LeadStatusFactory, UserFactory
 from tests.search import helpers as q
-from tests.search.deal_worlds import HANGING, hang_on, make_pipeline
-from tests.search.matcher import PREFIX, Thing
+from tests.search.deal_worlds import hang_on, make_pipeline
+from tests.search.matcher import Matcher, Thing
 from tests.search.pools import (
-    CHOICES,
-    DAYS,
     FIELD_TYPES,
     MOMENTS,
-    NUMBERS,
     PARTS,
-    TEXTS,
     TYPES,
-    WANTED,
     World,
     custom_texts,
     custom_values,
+    random_text,
 )
-from tests.search.smart_values import SMART
 
-PERIODS = ["today", "yesterday", "tomorrow", "this-week", "last-week", "next-week", "this-month", "last-year"]
+PLACES = [{"country": "us", "state": "ca"}, {"country": "DE"}, {"country": "in"}, {"country": "FR", "state": "NY"}]
+
+
+def matcher_of(caller: Caller, world: World, tz: tzinfo) -> Matcher:
+    return Matcher(caller.user.pk, q.NOW, tz, world.kinds, world.views, world.groups)
 
 
 def build(caller: Caller, seed: int, leads: int) -> World:
     """A world in the caller's organization, the same for the same seed."""
     pick = random.Random(seed)
     world = World()
+    world.texts += [random_text(pick) for _ in range(6)]
     organization = caller.organization
     world.users = [caller.user.pk, UserFactory.create().pk, UserFactory.create().pk]
     world.statuses = [LeadStatusFactory.create(organization=organization).pk for _ in range(3)]
@@ -50,7 +49,54 @@ def build(caller: Caller, seed: int, leads: int) -> World:
     for _ in range(leads):
         _lead(caller, world, pick)
     _contact(caller, world, pick, None, 0)
+    world.groups = {_group(caller, world, name, size): world.users[-size:] for name, size in (("Most", 2), ("One", 1))}
+    _views(caller, world)
+    _strangers(caller, world, pick)
     return world
+
+
+def _group(caller: Caller, world: World, name: str, size: int) -> str:
+    group = Group.objects.create(organization=caller.organization, name=name)
+    group.members.set(world.users[-size:])
+    return close_id("group", group.pk)
+
+
+def _views(caller: Caller, world: World) -> None:
+    """Smart Views of some types; the last one refers to others."""
+    mine = q.where(q.regular("lead", "created_by"), {"type": "current_user"})
+    queries = [
+        ("lead", q.any_of(mine, q.text("oakvale"))),
+        ("contact", q.where(q.regular("contact", "emails_count"), {"type": "number_range", "gt": 0})),
+        ("opportunity", q.all_of(q.where(q.regular("opportunity", "status_type"), q.term("active")), negate=True)),
+        ("activity.call", q.where(q.regular("activity.call", "direction"), q.term("inbound"))),
+    ]
+    for place in range(5):
+        if place < 4:
+            object_type, query = queries[place]
+        else:
+            parts = [{"type": "saved_search", "saved_search_id": written} for written in world.views]
+            object_type, query = "lead", q.any_of(parts[0], q.related("lead", "contact", parts[1]), parts[2])
+        row = SavedSearch.objects.create(
+            organization=caller.organization, user=caller.user, name=f"View {place}",
+            type=object_type.removeprefix("activity."),
+            s_query={"query": q.all_of(q.of_type(object_type), query), "sort": [], "results_limit": 1},
+        )  # fmt: skip
+        world.views[close_id("save", row.pk)] = (object_type, query)
+
+
+def _strangers(caller: Caller, world: World, pick: random.Random) -> None:
+    """What is never found: a lead marked as deleted with all that hangs on it, and the lead of another organization.
+
+    A contact who is alive may stand on records of the deleted lead: it moved.
+    """
+    gone = LeadFactory.create(organization=caller.organization, name="Oakvale", deleted_at=MOMENTS[0])
+    Contact.objects.create(organization=caller.organization, lead=gone, name="Ida Oakvale")
+    for key in [None, *world.things["contact"]][:4]:
+        own = {"organization": caller.organization, "lead": gone, "contact_id": key}
+        for kind in ("email", "call"):
+            Activity.objects.create(**own, type=kind, text=pick.choice(world.texts), direction="inbound")
+        Opportunity.objects.create(**own, status=pick.choice(world.stages), value=100)
+    LeadFactory.create(name="Oakvale")
 
 
 def _record(caller: Caller, world: World, pick: random.Random, object_type: str) -> dict[str, object]:
@@ -74,13 +120,15 @@ def _thing(record: Lead | Contact, object_type: str, world: World, plain: dict[s
 
 
 def _lead(caller: Caller, world: World, pick: random.Random) -> None:
-    plain = {name: pick.choice(TEXTS) for name in ("name", "description", "url")}
+    plain = {name: pick.choice(world.texts) for name in ("name", "description", "url")}
     lead = Lead.objects.create(**_record(caller, world, pick, "lead"), **plain, status_id=pick.choice(world.statuses))
     thing = _thing(lead, "lead", world, {**plain, "status_id": lead.status_id})
     thing.says += [text for text in plain.values() if text]
     thing.related = {"address": [], "contact": [], "contact_email": [], "contact_phone": [], "contact_url": []}
     for position in range(pick.randint(0, 2)):
-        parts = {part: pick.choice([*TEXTS, "FR"]) for part in PARTS}
+        parts = {part: pick.choice(world.texts) for part in PARTS}
+        if pick.random() < 0.5:
+            parts |= pick.choice(PLACES)
         lead.addresses.create(organization=caller.organization, position=position, **parts)
         written = [text for text in parts.values() if text]
         address = Thing("address", None, {**parts, "location": " ".join(written)}, {"lead": [thing]}, written)
@@ -90,11 +138,11 @@ def _lead(caller: Caller, world: World, pick: random.Random) -> None:
     thing.values["addresses_count"] = len(thing.related["address"])
     thing.values["all_urls_count"] = urls + bool(plain["url"])
     thing.values["display_name"] = plain["name"] or (people[0].values["known_by"] if people else None)
-    hang_on(caller, world, pick, lead, thing, TEXTS)
+    hang_on(caller, world, pick, lead, thing)
 
 
 def _contact(caller: Caller, world: World, pick: random.Random, lead: Thing | None, position: int) -> Thing:
-    plain = {"name": pick.choice(TEXTS), "title": pick.choice(TEXTS)}
+    plain = {"name": pick.choice(world.texts), "title": pick.choice(world.texts)}
     first, last = pick.choice([None, "", "Lev"]), pick.choice([None, "Adler"])
     contact = Contact.objects.create(
         **_record(caller, world, pick, "contact"), **plain, first_name=first, last_name=last,
@@ -109,7 +157,7 @@ def _contact(caller: Caller, world: World, pick: random.Random, lead: Thing | No
         lead.related["contact"].append(thing)
     for kind in ("email", "phone", "url"):
         details = [
-            {kind: pick.choice([text for text in TEXTS if text is not None]), "type": pick.choice(TYPES)}
+            {kind: pick.choice([text for text in world.texts if text is not None]), "type": pick.choice(TYPES)}
             for _ in range(pick.randint(0, 2))
         ]
         things = []
@@ -128,158 +176,3 @@ def _contact(caller: Caller, world: World, pick: random.Random, lead: Thing | No
     reach = [other.values[kind] for kind in ("email", "phone") for other in thing.related[f"contact_{kind}"][:1]]
     thing.values["known_by"] = name or (reach[0] if reach else None)
     return thing
-
-
-# --- queries ----------------------------------------------------------------------------------------------------------
-REFERENCES = {"created_by": "user", "updated_by": "user", "user_id": "user", "assigned_to": "user", "lead_id": "lead",
-              "contact_id": "contact"}  # fmt: skip
-_RECORD = ["created_by", "updated_by", "date_created", "date_updated", "lead_id", "contact_id"]
-_ACTIVITY = [*_RECORD, "user_id", "date", "activity_at"]
-REGULAR = {
-    "lead": ["name", "display_name", "description", "url", "status_id", "created_by", "updated_by", "date_created",
-             "date_updated", "addresses_count", "all_urls_count", *SMART],
-    "contact": ["name", "title", "lead_id", "created_by", "updated_by", "date_created", "date_updated", "emails_count",
-                "phones_count", "urls_count"],
-    "contact_email": ["email", "type", "is_unsubscribed"],
-    "contact_phone": ["phone", "type"],
-    "contact_url": ["url", "type"],
-    "address": [*PARTS, "location"],
-    "opportunity": [*_RECORD, "user_id", "status_id", "status_type", "status_label", "pipeline_name", "lead_name",
-                    "value", "value_period", "annualized_value", "expected_value", "annualized_expected_value",
-                    "confidence", "note", "date_won", "date_lost"],
-    "activity.email": [*_ACTIVITY, "direction", "status", "date_sent", "has_reply", "subject", "body_text", "sender"],
-    "activity.call": [*_ACTIVITY, "direction", "duration", "disposition", "note", "phone", "local_phone"],
-    "activity.note": [*_ACTIVITY, "note", "title"],
-    "activity.sms": [*_ACTIVITY, "direction", "status", "date_sent", "text", "remote_phone"],
-    "activity.meeting": [*_ACTIVITY, "status", "title", "note", "starts_at", "duration"],
-    "task": [*_RECORD, "assigned_to", "type", "text", "date", "due_date", "is_complete", "priority"],
-}  # fmt: skip
-NEIGHBOURS = {
-    "lead": ["contact", "address", "contact_email", "contact_phone", "contact_url", *HANGING],
-    "contact": ["lead", "contact_email", "contact_phone", "contact_url", *HANGING],
-    "contact_email": ["contact", "lead"],
-    "contact_phone": ["contact", "lead"],
-    "contact_url": ["contact", "lead"],
-    "address": ["lead"],
-    **{name: ["lead", "contact"] for name in HANGING},
-}
-MODES = st.sampled_from(["full_words", "phrase", "exact_value", "beginning_of_words"])
-
-
-def moments() -> st.SearchStrategy:
-    written = [moment.isoformat() for moment in MOMENTS] + ["2031-03-15T22:00:00+09:00", "2031-03-16T00:00:00"]
-    return st.one_of(
-        st.none(),
-        st.just({"type": "now"}),
-        st.builds(q.instant, st.sampled_from(written)),
-        st.builds(q.day, st.sampled_from(DAYS), st.sampled_from(["start", "end"])),
-        st.builds(q.period, st.sampled_from(PERIODS), st.sampled_from(["start", "end"])),
-        st.builds(
-            lambda direction, edge, part, size: q.shifted(direction=direction, edge=edge, **{part: size}),
-            st.sampled_from(["past", "future"]),
-            st.sampled_from([None, "start", "end"]),
-            st.sampled_from(["days", "weeks", "hours", "minutes"]),
-            st.integers(0, 30),
-        ),
-    )
-
-
-def conditions(kind: str, world: World) -> st.SearchStrategy:
-    texts = st.builds(q.text, st.sampled_from(WANTED), MODES)
-    words = st.sampled_from([*WANTED, *CHOICES, *TYPES, "FR"])
-    terms = st.builds(lambda values: q.term(*values), st.lists(words, max_size=3))
-    bounds = st.one_of(st.none(), st.sampled_from([*NUMBERS, 2, 3]))
-    optional = dict.fromkeys(["gt", "gte", "lt", "lte"], bounds)
-    ranges = st.fixed_dictionaries({"type": st.just("number_range")}, optional=optional)
-    times = st.fixed_dictionaries(
-        {"type": st.just("moment_range")}, optional={"on_or_after": moments(), "before": moments()}
-    )
-    keys = {
-        "user": [close_id("user", key) for key in world.users],
-        "status.lead": [close_id("stat", key) for key in world.statuses],
-        "status.opportunity": [close_id("stat", stage.pk) for stage in world.stages],
-        "lead": [close_id("lead", key) for key in world.things["lead"]],
-        "contact": [close_id("cont", key) for key in world.things["contact"]],
-    }.get(kind, [])
-    strange = [close_id("user", uuid4()), "user_nonsense", ""]
-    some = st.lists(st.sampled_from([*keys, *strange]), max_size=3)
-    by_kind = {
-        "text": [texts, terms],
-        "number": [ranges],
-        "moment": [times],
-        "boolean": [st.builds(lambda value: {"type": "boolean", "value": value}, st.booleans())],
-    }
-    if kind in by_kind:
-        return st.one_of(st.just(q.EXISTS), *by_kind[kind])
-    references = [
-        some.map(lambda found: q.term(*found)),
-        some.map(lambda found: {"type": "reference", "reference_type": kind, "object_ids": found}),
-    ]
-    if kind == "user":
-        mine = st.just({"type": "reference", "reference_type": "user_or_group", "object_ids": ["CURRENT_USER"]})
-        references += [st.just({"type": "current_user"}), mine]
-    return st.one_of(st.just(q.EXISTS), *references)
-
-
-def kind_of_regular(object_type: str, name: str) -> str:
-    if name == "status_id":
-        return f"status.{object_type}"
-    if name in REFERENCES:
-        return REFERENCES[name]
-    if name.endswith("user_id"):
-        return "user"
-    if name in ("is_unsubscribed", "has_reply", "is_complete"):
-        return "boolean"
-    if name.endswith(("date", "_created", "_won", "_lost", "_sent", "_at", "_updated")) or name == "date":
-        return "moment"
-    if name.startswith(("num_", "times_")) or name.endswith(("_count", "value", "duration", "confidence")):
-        return "number"
-    return "text"
-
-
-def kind_of_custom(one: CustomField) -> str:
-    kinds = {"number": "number", "date": "moment", "datetime": "moment", "user": "user", "contact": "contact"}
-    return kinds.get(one.type, "text")
-
-
-def _in_status(statuses: list[str], first: object, last: object) -> dict[str, object]:
-    return {"type": "in_status", "status_ids": statuses, "on_or_after": first, "before": last}
-
-
-def leaves(object_type: str, world: World) -> st.SearchStrategy:
-    fields = [(q.regular(object_type, name), kind_of_regular(object_type, name)) for name in REGULAR[object_type]]
-    fields += [(q.custom(one), kind_of_custom(one)) for one in world.custom.get(object_type, [])]
-    conditioned = st.sampled_from(fields).flatmap(
-        lambda found: conditions(found[1], world).map(lambda condition: q.where(found[0], condition))
-    )
-    prefix = PREFIX.get(object_type)
-    keys = [close_id(prefix, key) for key in world.things.get(object_type, ())] if prefix else []
-    some_id = st.sampled_from([*keys, close_id("lead", uuid4()), "lead_made_up"])
-    more = []
-    if object_type in ("lead", "opportunity"):
-        statuses = world.statuses if object_type == "lead" else [stage.pk for stage in world.stages]
-        written = st.lists(st.sampled_from([close_id("stat", key) for key in statuses]), max_size=2)
-        more = [st.builds(_in_status, written, moments(), moments())]
-    return st.one_of(
-        conditioned,
-        conditioned,
-        *more,
-        st.builds(q.text, st.sampled_from(WANTED), MODES),
-        some_id.map(lambda written: {"type": "id", "value": written}),
-        st.just(q.MATCH_ALL),
-        st.sampled_from(["lead", "contact", "opportunity"]).map(q.of_type),
-    )
-
-
-@st.composite
-def nodes(draw: st.DrawFn, object_type: str, world: World, depth: int) -> dict[str, object]:
-    """A query over objects of that type."""
-    shape = draw(st.sampled_from(["leaf", "leaf", "and", "or", "related", "related"])) if depth else "leaf"
-    if shape == "leaf":
-        node = draw(leaves(object_type, world))
-    elif shape == "related":
-        other = draw(st.sampled_from(NEIGHBOURS[object_type]))
-        node = q.related(object_type, other, draw(nodes(other, world, depth - 1)))
-    else:
-        node = {"type": shape, "queries": draw(st.lists(nodes(object_type, world, depth - 1), max_size=3))}
-    return {**node, "negate": True} if draw(st.booleans()) else node

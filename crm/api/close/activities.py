@@ -29,20 +29,23 @@ _IDS = {
     "organization_id": ("orga", "organization_id"),
 }
 _DATES = date_filters("date_created", "activity_at")
-_FILTERS = describe_filters(_IDS, _DATES)
 _TYPES = {word: type for type, word in WORDS.items()}
 _TYPE_FILTERS = ("_type", "_type__in")
+_FILTERS = [
+    *describe_filters(_IDS, _DATES),
+    *(query_text(name, "`Note`, `Call`, ...; several separated by commas.") for name in _TYPE_FILTERS),
+]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One type of activity, and how it is read and shown. Without `body`, clients cannot make it."""
+    """One type of activity, and how it is read and shown."""
 
     type: ActivityType
     read: inputs.Read
     answer: type[serializers.Serializer]
     changes: type[serializers.Serializer]
-    body: type[serializers.Serializer] | None
+    body: type[serializers.Serializer]
     create: Callable[..., Activity] = create_activity
     update: Callable[..., Activity] = update_activity
     delete: Callable[..., None] = delete_activity
@@ -64,7 +67,7 @@ KINDS = (
         "With the status `outbox` or `scheduled` it is sent.",
     ),
     Kind(ActivityType.SMS, inputs.read_sms, schemas.SmsAnswer, schemas.SmsChanges, schemas.SmsBody),
-    Kind(ActivityType.MEETING, inputs.read_meeting, schemas.MeetingAnswer, schemas.MeetingChanges, None),
+    Kind(ActivityType.MEETING, inputs.read_meeting, schemas.MeetingAnswer, schemas.MeetingChanges, schemas.MeetingBody),
 )
 
 
@@ -86,6 +89,11 @@ class _ActivityView(CloseView):
         def show(page: Sequence[Activity]) -> list[Shown]:
             return serialize_activities(page, self.fields)
 
+        for name in _TYPE_FILTERS:
+            if words := words_of(request, name):
+                if not set(words) <= set(_TYPES):
+                    raise FieldErrors({name: f"Not a valid choice. One of: {', '.join(_TYPES)}."})
+                rows = rows.filter(type__in=[_TYPES[word] for word in words])
         rows = filter_dates(request, filter_ids(request, rows, _IDS), _DATES)
         return paginate(request, rows.order_by("-activity_at", "-id"), show)
 
@@ -101,17 +109,10 @@ class ActivitiesView(_ActivityView):
         "activity_list",
         "Lists the activities of all types, the latest first.",
         answer=page("ActivityPage", schemas.ActivityAnswer),
-        query=[*PAGING, FIELDS, *_FILTERS, *(query_text(name, "`Note`, `Call`, ...") for name in _TYPE_FILTERS)],
+        query=[*PAGING, FIELDS, *_FILTERS],
     )
     def get(self, request: CloseRequest) -> Response:
-        rows = self.activities()
-        for name in _TYPE_FILTERS:
-            if words := words_of(request, name):
-                unknown = [word for word in words if word not in _TYPES]
-                if unknown:
-                    raise FieldErrors({name: f"Not a valid choice. One of: {', '.join(_TYPES)}."})
-                rows = rows.filter(type__in=[_TYPES[word] for word in words])
-        return self.listed(request, rows)
+        return self.listed(request, self.activities())
 
 
 def _addresses(kind: Kind) -> list[URLPattern]:
@@ -129,7 +130,6 @@ def _addresses(kind: Kind) -> list[URLPattern]:
         def get(self, request: CloseRequest) -> Response:
             return self.listed(request, self.activities().filter(type=self.kind.type))
 
-    class ListAndMakeView(ListView):
         @describe(
             f"activity_{name}_create",
             f"Writes down an activity of the type {word}. {kind.purpose}",
@@ -171,9 +171,8 @@ def _addresses(kind: Kind) -> list[URLPattern]:
             kind.delete(activity_id=self.activity_of(id).pk, organization=request.caller.organization)
             return Response({})
 
-    listing = ListView if kind.body is None else ListAndMakeView
     return [
-        path(f"activity/{name}/", listing.as_view(kind=kind)),
+        path(f"activity/{name}/", ListView.as_view(kind=kind)),
         path(f"activity/{name}/<str:id>/", OneView.as_view(kind=kind)),
     ]
 

@@ -146,6 +146,10 @@ def read_meeting(reader: PartReader, current: Activity | None) -> None:
             reader.columns["duration"] = min(int((ends - starts).total_seconds()), 2**31 - 1)
     if isinstance(reader.columns.get("starts_at"), datetime):
         reader.columns.setdefault("activity_at", reader.columns["starts_at"])
+    if current is None:
+        over = ends or starts
+        is_over = isinstance(over, datetime) and over <= datetime.now(UTC)
+        reader.columns.setdefault("status", "completed" if is_over else "upcoming")
 
 
 def _rich_text(reader: PartReader, plain: str, rich: str) -> None:

@@ -228,3 +228,9 @@ class MeetingChanges(_ActivityChanges):
     location = text(required=False)
     starts_at = _moment(required=False)
     ends_at = _moment(required=False)
+
+
+class MeetingBody(_NewActivity, MeetingChanges):
+    status = serializers.ChoiceField(
+        MEETING_STATUSES, required=False, help_text="Without it, `completed` if it is over, else `upcoming`."
+    )

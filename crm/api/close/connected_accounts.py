@@ -215,6 +215,8 @@ class ConnectedAccountView(_AccountView):
 
 
 class ConnectedAccountTestView(_AccountView):
+    creates = False
+
     @describe(
         "connected_account_test",
         "Connects to the server of an account and logs in; sends nothing.",

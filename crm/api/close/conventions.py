@@ -4,8 +4,9 @@ A view finds on its request: `request.caller` (organization, user, membership, k
 object as `self.body`; it raises the exceptions of `crm.errors` and returns plain `Response`s.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from rest_framework.views import APIView
 from crm.api.close.authentication import CloseAuthentication
 from crm.api.close.errors import answer_to, bad_request, page_not_found, server_error
 from crm.api.close.fields import Fields, parse_fields, pick_fields, wants, wants_custom
+from crm.api.close.idempotency import answer_once, key_of
 from crm.api.close.paging import page_of, paginate
 from crm.api.close.requests import CloseRequest, JsonParser, parameters_of_body, zone_of
 from crm.api.close.throttles import RATE_HEADER, EndpointThrottle, rate_body, untouched_rate
@@ -55,6 +57,12 @@ class CloseView(APIView):
     parser_classes: ClassVar = [JsonParser]
     renderer_classes: ClassVar = [JSONRenderer]
     metadata_class = None
+    # What a caller must have for a method; without an entry every member may.
+    permissions: ClassVar[Mapping[str, Permission]] = {}
+    # Whether a POST makes something: an `Idempotency-Key` protects it, elsewhere the header is passed over. Such a POST
+    # runs within a transaction of ours, so nothing in it may commit half-way (`durable`).
+    creates: ClassVar[bool] = True
+    is_repeatable = False  # a POST under an Idempotency-Key: sent again, it does no harm
     is_under_way = False  # from here on something may have been written
     request: CloseRequest
 
@@ -82,11 +90,21 @@ class CloseView(APIView):
         if request.method != request.effective_method:
             request._request.GET = parameters_of_body(request.data)
             request._request.method = request.effective_method
+        elif request.method == "POST" and hasattr(self, "post") and self.creates and (key := key_of(request)):
+            self.is_repeatable = True
+            # A view lives for one request, so this is its handler for this one request.
+            self.post = partial(self._post_once, self.post, key)
+
+    def _post_once(
+        self, handler: Callable[..., Response], key: str, request: CloseRequest, *args: object, **kwargs: object
+    ) -> Response:
+        return answer_once(request, key, partial(handler, request, *args, **kwargs))
 
     def prepare(self, request: CloseRequest) -> None:
-        """Set what is known of the caller, and count the request."""
+        """Set what is known of the caller, count the request, and refuse what the caller may not do."""
         request.caller = request.auth
         self.check_throttles(request)
+        self._check_permission(request.effective_method)
         request.tz = zone_of(request, request.caller)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -96,7 +114,8 @@ class CloseView(APIView):
             return response
         if isinstance(exc, NotAuthenticated | AuthenticationFailed):
             exc.auth_header = self.get_authenticate_header(self.request)
-        response = answer_to(exc, nothing_written=not self.is_under_way or self.request.method == "GET")
+        is_harmless = not self.is_under_way or self.request.method == "GET" or self.is_repeatable
+        response = answer_to(exc, may_be_repeated=is_harmless)
         if response is None:
             raise exc
         response.exception = True
@@ -107,9 +126,13 @@ class CloseView(APIView):
         response[RATE_HEADER] = str(getattr(request, "rate", None) or untouched_rate())
         return response
 
-    def require(self, permission: Permission) -> None:
-        """403 unless the caller has the permission."""
-        if not self.request.caller.may(permission):
+    def permission_for(self, method: str) -> Permission | None:
+        """What a caller must have for that method; None where every member may."""
+        return self.permissions.get(method)
+
+    def _check_permission(self, method: str) -> None:
+        permission = self.permission_for(method)
+        if permission is not None and not self.request.caller.may(permission):
             raise Forbidden(f"You do not have the permission '{permission.value}'.")
 
     @cached_property

@@ -115,6 +115,8 @@ class _FieldView(CloseView):
 
 
 class CustomFieldsView(_FieldView):
+    permissions = {"POST": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe(
         "custom_field_list",
         "Lists the custom fields of a kind of record.",
@@ -135,7 +137,6 @@ class CustomFieldsView(_FieldView):
         query=[_OBJECT_TYPE],
     )
     def post(self, request: CloseRequest, object_type: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         caller = request.caller
         field = create_field(
             organization=caller.organization, object_type=self.object_type, properties=self.body, by=caller.user
@@ -144,6 +145,8 @@ class CustomFieldsView(_FieldView):
 
 
 class CustomFieldView(_FieldView):
+    permissions = {"PUT": Permission.MANAGE_CUSTOMIZATIONS, "DELETE": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe("custom_field_get", "Gives a custom field.", answer=CustomFieldAnswer, query=[_OBJECT_TYPE, FIELDS])
     def get(self, request: CloseRequest, object_type: str, id: str) -> Response:
         return self.answer(self.field_of(id))
@@ -156,7 +159,6 @@ class CustomFieldView(_FieldView):
         query=[_OBJECT_TYPE],
     )
     def put(self, request: CloseRequest, object_type: str, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         return self.answer(update_field(field=self.field_of(id), properties=self.body, by=request.caller.user))
 
     @describe(
@@ -166,12 +168,13 @@ class CustomFieldView(_FieldView):
         query=[_OBJECT_TYPE],
     )
     def delete(self, request: CloseRequest, object_type: str, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         delete_field(field=self.field_of(id))
         return Response({})
 
 
 class CustomFieldSchemaView(_FieldView):
+    permissions = {"PUT": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe(
         "custom_field_schema_get",
         "Gives the custom fields of a kind of record, in order.",
@@ -190,7 +193,6 @@ class CustomFieldSchemaView(_FieldView):
         query=[_OBJECT_TYPE],
     )
     def put(self, request: CloseRequest, object_type: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         order_fields(
             organization=request.caller.organization,
             object_type=self.object_type,

@@ -27,8 +27,8 @@ def _plain(message: str, code: int) -> Response:
     return Response({"error": message}, status=code)
 
 
-def answer_to(problem: Exception, *, nothing_written: bool) -> Response | None:
-    """The answer that tells the caller of `problem`; None for a bug of ours, or where a commit may have come before."""
+def answer_to(problem: Exception, *, may_be_repeated: bool) -> Response | None:
+    """The answer that tells the caller of `problem`; None for a bug of ours, or where a repeat might do it twice."""
     match problem:
         case Invalid():
             return _validation(problem.errors, problem.field_errors)
@@ -42,11 +42,16 @@ def answer_to(problem: Exception, *, nothing_written: bool) -> Response | None:
             # Odd input that passed every check of ours, such as a number that no column holds: the caller's, not a bug.
             log.warning("api.unstorable_value", exc_info=problem)
             return _validation([UNSTORABLE], {})
-        case OperationalError() | InterfaceError() if nothing_written:
+        case OperationalError() | InterfaceError() if may_be_repeated:
             # The official client tries again after a 503, whatever the method: what was carried out would be doubled.
             log.warning("api.database_away", problem=str(problem).strip())
             response = _plain(DATABASE_AWAY, status.HTTP_503_SERVICE_UNAVAILABLE)
             response["Retry-After"] = "2"
+            return response
+        case exceptions.ParseError():
+            # A body that is no JSON: clients look for this in either of the two shapes (close-api.md 1.4).
+            response = _validation([str(problem.detail)], {})
+            response.data["error"] = str(problem.detail)
             return response
         case exceptions.APIException():
             response = _plain(str(problem.detail), problem.status_code)

@@ -58,6 +58,8 @@ class _GroupView(CloseView):
 
 
 class GroupsView(_GroupView):
+    permissions = {"POST": Permission.MANAGE_ORGANIZATION}
+
     @describe("group_list", "Lists the groups by name.", answer=page("GroupPage", GroupAnswer), query=[FIELDS])
     def get(self, request: CloseRequest) -> Response:
         shown = [pick_fields(show_group(group), self.fields) for group in self.groups()]
@@ -65,20 +67,20 @@ class GroupsView(_GroupView):
 
     @describe("group_create", "Makes a group without members.", body=GroupBody, answer=GroupAnswer, status=201)
     def post(self, request: CloseRequest) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         if "name" not in self.body:
             raise FieldErrors({"name": "This field is required."})
         return self.answer(create_group(organization=request.caller.organization, name=self.body["name"]), status=201)
 
 
 class GroupView(_GroupView):
+    permissions = {"PUT": Permission.MANAGE_ORGANIZATION, "DELETE": Permission.MANAGE_ORGANIZATION}
+
     @describe("group_get", "Gives a group.", answer=GroupAnswer, query=[FIELDS])
     def get(self, request: CloseRequest, id: str) -> Response:
         return self.answer(self.group_of(id))
 
     @describe("group_update", "Renames a group.", body=GroupChanges, answer=GroupAnswer)
     def put(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         group = self.group_of(id)
         if "name" in self.body:
             rename_group(group=group, name=self.body["name"])
@@ -86,12 +88,13 @@ class GroupView(_GroupView):
 
     @describe("group_delete", "Deletes a group; its members stay.", answer=None, status=204)
     def delete(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         delete_group(group=self.group_of(id))
         return Response(status=204)
 
 
 class GroupMembersView(_GroupView):
+    permissions = {"POST": Permission.MANAGE_ORGANIZATION}
+
     @describe(
         "group_member_add",
         "Puts a member of the organization into the group; again is no error.",
@@ -100,7 +103,6 @@ class GroupMembersView(_GroupView):
         status=201,
     )
     def post(self, request: CloseRequest, group_id: str) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         group = self.group_of(group_id)
         if "user_id" not in self.body:
             raise FieldErrors({"user_id": "This field is required."})
@@ -109,9 +111,10 @@ class GroupMembersView(_GroupView):
 
 
 class GroupMemberView(_GroupView):
+    permissions = {"DELETE": Permission.MANAGE_ORGANIZATION}
+
     @describe("group_member_remove", "Takes somebody out of the group.", answer=None, status=204)
     def delete(self, request: CloseRequest, group_id: str, user_id: str) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         remove_member(group=self.group_of(group_id), user_id=parse_close_id("user", user_id))
         return Response(status=204)
 

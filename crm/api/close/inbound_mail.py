@@ -84,6 +84,7 @@ class InboundMailAnswer(Answer):
 class InboundMailView(CloseView):
     authentication_classes: ClassVar = [InboundAuthentication]
     parser_classes: ClassVar = [RawMessageParser, OctetsParser]
+    creates = False  # the same message again does nothing, by itself
 
     def prepare(self, request: CloseRequest) -> None:
         """Count nothing: a provider that is refused gives the message up, or comes back with all of them."""

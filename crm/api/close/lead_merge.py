@@ -19,9 +19,11 @@ class LeadMergeBody(serializers.Serializer):
 
 
 class LeadMergeView(CloseView):
+    permissions = {"POST": Permission.DELETE_LEAD}
+    creates = False
+
     @describe("lead_merge", "Merges one lead into another.", body=LeadMergeBody, answer=NOTHING)
     def post(self, request: CloseRequest) -> Response:
-        self.require(Permission.DELETE_LEAD)
         keys = {name: parse_close_id("lead", self.body.get(name)) for name in ("source", "destination")}
         problems = {
             name: REQUIRED if self.body.get(name) is None else GONE for name, key in keys.items() if key is None

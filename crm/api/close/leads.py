@@ -10,7 +10,7 @@ from crm.api.close.conventions import CloseRequest, CloseView, paginate
 from crm.api.close.inputs import read_lead, read_new_lead
 from crm.api.close.openapi import FIELDS, NOTHING, PAGING, describe, page, query_text
 from crm.api.close.record_schemas import LeadAnswer, LeadBody, LeadChanges
-from crm.api.close.text_queries import searching
+from crm.api.close.searches import searching
 from crm.errors import NotFound
 from crm.ids import parse_close_id
 from crm.leads import create_lead, delete_lead, leads_of, update_lead
@@ -49,6 +49,8 @@ class LeadsView(_LeadView):
 
 
 class LeadView(_LeadView):
+    permissions = {"DELETE": Permission.DELETE_LEAD}
+
     @describe("lead_get", "Gives a lead.", answer=LeadAnswer, query=[FIELDS])
     def get(self, request: CloseRequest, id: str) -> Response:
         lead = leads_of(request.caller.organization.pk).filter(pk=parse_close_id("lead", id)).first()
@@ -73,7 +75,6 @@ class LeadView(_LeadView):
 
     @describe("lead_delete", "Deletes a lead and its contacts.", answer=NOTHING)
     def delete(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.DELETE_LEAD)
         lead_id = parse_close_id("lead", id)
         if lead_id is None:
             raise NotFound

@@ -58,6 +58,8 @@ class _MembershipView(CloseView):
 
 
 class MembershipsView(_MembershipView):
+    permissions = {"PUT": Permission.MANAGE_ORGANIZATION}
+
     @describe("membership_create", "Not possible here: members are made in the admin.", answer=NOTHING)
     def post(self, request: CloseRequest) -> Response:
         raise Forbidden("Members are not made with a key: make them in the admin.")
@@ -70,7 +72,6 @@ class MembershipsView(_MembershipView):
         query=[query_text("id__in", "Ids of memberships, separated by commas.")],
     )
     def put(self, request: CloseRequest) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         named = request.query_params.get("id__in", "")
         keys = [parse_close_id("memb", word.strip()) for word in named.split(",") if word.strip()]
         if not keys:
@@ -83,9 +84,10 @@ class MembershipsView(_MembershipView):
 
 
 class MembershipView(_MembershipView):
+    permissions = {"PUT": Permission.MANAGE_ORGANIZATION}
+
     @describe("membership_update", "Changes a membership.", body=MemberChanges, answer=MemberAnswer)
     def put(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_ORGANIZATION)
         key = parse_close_id("memb", id)
         if key is None or not Membership.objects.filter(organization=request.caller.organization, pk=key).exists():
             raise NotFound

@@ -21,13 +21,15 @@ Every method of every `CloseView` carries `@describe`, with small serializers th
 
 The first argument is the operation id, unique in the whole schema. Lists by offset add `*PAGING` to `query`. Free-form
 values are `any_value()`, free-form objects `serializers.DictField()`. The error answers (400, 401, 403, 404, 405, 415,
-429) and the `RateLimit` header are added to each.
+429) and the `RateLimit` header are added to each, and `Idempotency-Key` with its 409 to each
+POST of a view that `creates`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -38,6 +40,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
+from crm.api.close.idempotency import DAYS, HEADER, PATTERN, REPLAYED
 from crm.api.close.paging import MAX_LIMIT, MAX_SKIP
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -112,19 +115,22 @@ def query_text(name: str, description: str) -> OpenApiParameter:
     return OpenApiParameter(name, str, OpenApiParameter.QUERY, description=description)
 
 
-def _whole_number(name: str, maximum: int, default: int, description: str) -> OpenApiParameter:
+def whole_number(name: str, maximum: int, default: int, description: str) -> OpenApiParameter:
     schema = {"type": "integer", "minimum": 0, "maximum": maximum, "default": default}
     return OpenApiParameter(name, schema, OpenApiParameter.QUERY, description=description)
 
 
 FIELDS = query_text("_fields", "Keys that the answer is to have, separated by commas. `custom`: all custom fields.")
 PAGING = [
-    _whole_number("_skip", MAX_SKIP, 0, "How many rows to pass over."),
-    _whole_number("_limit", MAX_LIMIT, 100, "How many rows to give at most."),
+    whole_number("_skip", MAX_SKIP, 0, "How many rows to pass over."),
+    whole_number("_limit", MAX_LIMIT, 100, "How many rows to give at most."),
 ]
 _ON_EVERY_ANSWER = OpenApiParameter(
     "RateLimit", str, OpenApiParameter.HEADER, response=True, description="`limit=100, remaining=57, reset=1`"
 )
+
+
+NO_OTHERS: Mapping[str, object] = {}
 
 
 def describe(
@@ -136,9 +142,12 @@ def describe(
     query: Sequence[OpenApiParameter] = (),
     status: int = 200,
     conflict: bool = False,
+    also: Mapping[str, object] = NO_OTHERS,
 ) -> Callable[[View], View]:
-    """Decorate a view's method. `status` is that of success; `conflict`: it may also answer 409."""
-    responses = {
+    """Decorate a view's method. `status` is that of success; `conflict`: it may also answer 409; `also`: in
+    which other media types it answers, asked by `Accept`.
+    """
+    responses: dict[object, object] = {
         status: answer,
         400: BadRequest,
         401: Error,
@@ -150,6 +159,8 @@ def describe(
     }
     if conflict:
         responses[409] = Error
+    for media_type, other in also.items():
+        responses[status, media_type] = other
     return extend_schema(
         operation_id=operation_id,
         summary=summary,
@@ -157,6 +168,28 @@ def describe(
         responses=responses,
         parameters=[*query, _ON_EVERY_ANSWER],
     )
+
+
+class CloseSchema(AutoSchema):
+    """Adds what a POST of a view that `creates` takes and answers besides."""
+
+    def get_operation(self, *args: object, **kwargs: object) -> dict[str, object] | None:
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None or self.method != "POST" or not getattr(type(self.view), "creates", False):
+            return operation
+        operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
+        error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        operation["responses"].setdefault("409", {"content": error, "description": ""})
+        return operation
+
+
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": HEADER,
+    "schema": {"type": "string", "pattern": PATTERN},
+    "description": f"Sent again with the same key within {DAYS} days, the request is answered as the first time, with "
+    f"`{REPLAYED}: true`, and not carried out again. 409: the key came before with another body, or is under way.",
+}
 
 
 class CloseAuthenticationScheme(OpenApiAuthenticationExtension):

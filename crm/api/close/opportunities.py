@@ -12,10 +12,12 @@ from rest_framework.response import Response
 from crm.api.close.conventions import CloseRequest, CloseView, paginate
 from crm.api.close.openapi import FIELDS, NOTHING, PAGING, Answer, any_value, describe, query_text
 from crm.api.close.opportunity_answers import serialize_opportunities
-from crm.api.close.opportunity_filters import FILTERS, filtered, ordered, totals
+from crm.api.close.opportunity_filters import FILTERS, filtered
 from crm.api.close.opportunity_input import read_opportunity
+from crm.api.close.opportunity_orders import ORDERS, ordered
+from crm.api.close.opportunity_totals import GROUPINGS, grouped, totals
 from crm.api.close.record_schemas import text
-from crm.api.close.text_queries import searching
+from crm.api.close.searches import in_view, searching
 from crm.errors import NotFound
 from crm.ids import parse_close_id
 from crm.models import Opportunity, StatusType, ValuePeriod
@@ -67,11 +69,9 @@ class CountByPeriod(serializers.Serializer):
     annual = serializers.IntegerField()
 
 
-class OpportunityPage(serializers.Serializer):
-    """`total_…`, `expected_…` and `count_…` are over all matches, not only those of the page."""
+class OpportunityTotals(serializers.Serializer):
+    """Over all matches, not only those of the page."""
 
-    data = OpportunityAnswer(many=True)
-    has_more = serializers.BooleanField()
     total_results = serializers.IntegerField()
     count_by_value_period = CountByPeriod()
     total_value_one_time = serializers.IntegerField()
@@ -82,6 +82,16 @@ class OpportunityPage(serializers.Serializer):
     expected_value_monthly = serializers.IntegerField()
     expected_value_annual = serializers.IntegerField()
     expected_value_annualized = serializers.IntegerField()
+
+
+class OpportunityGroup(OpportunityTotals):
+    group = text(help_text="The id of the user, or the first day of the week, month, quarter or year.")
+
+
+class OpportunityPage(OpportunityTotals):
+    data = OpportunityAnswer(many=True)
+    has_more = serializers.BooleanField()
+    groups = OpportunityGroup(many=True, required=False, help_text="With `_group_by` only.")
 
 
 class OpportunityBody(serializers.Serializer):
@@ -128,6 +138,9 @@ class OpportunitiesView(_OpportunityView):
             *FILTERS,
             query_text("query", "A one-line query over opportunities, see docs/search.md."),
             query_text("lead_query", "A one-line query over leads: only the opportunities of those."),
+            query_text("lead_saved_search_id", "A Smart View of leads: only the opportunities of those."),
+            query_text("_order_by", f"{', '.join(ORDERS)}; with a `-` the other way round. Else the newest first."),
+            query_text("_group_by", f"{', '.join(GROUPINGS)}: group by group, with totals of each."),
         ],
     )
     def get(self, request: CloseRequest) -> Response:
@@ -138,10 +151,14 @@ class OpportunitiesView(_OpportunityView):
 
         with (
             searching(request, rows, object_type="opportunity") as found,
-            searching(request, found, object_type="lead", parameter="lead_query", column="lead_id") as matches,
+            searching(request, found, object_type="lead", parameter="lead_query", column="lead_id") as of_leads,
+            in_view(
+                request, of_leads, object_type="lead", parameter="lead_saved_search_id", column="lead_id"
+            ) as matches,
         ):
-            response = paginate(request, matches if matches.ordered else ordered(request, matches), show)
-            response.data |= totals(matches)
+            page, groups = grouped(request, matches if matches.ordered else ordered(request, matches))
+            response = paginate(request, page, show)
+            response.data |= totals(matches) | groups
         return response
 
     @describe(

@@ -1,10 +1,9 @@
-"""What a list of opportunities can be narrowed to, sorted by and summed up to (close-api.md 4.3)."""
+"""What a list of opportunities can be narrowed to (close-api.md 4.3)."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from django.db.models import BigIntegerField, Case, Count, ExpressionWrapper, F, FloatField, Q, QuerySet, Sum, When
-from django.db.models.functions import Concat
+from django.db.models import QuerySet
 
 from crm.api.close.conventions import CloseRequest
 from crm.api.close.dates import end_of, read_date_or_moment, start_of
@@ -44,22 +43,7 @@ _WORDS: Mapping[str, tuple[str, list[str] | None]] = {
 _MOMENTS = ("date_created", "date_updated", "date_lost")
 _MOMENT_RANGES = date_filters(*_MOMENTS)
 _DAY_RANGES = date_filters("date_won")
-_UNSUPPORTED = ("lead_saved_search_id", "_group_by", "is_stalled")
-
-_PER_YEAR = Case(
-    When(value_period=ValuePeriod.MONTHLY, then=F("value") * 12), default=F("value"), output_field=BigIntegerField()
-)
-_EXPECTED_PER_YEAR = ExpressionWrapper(_PER_YEAR * F("confidence"), FloatField())
-_ORDERS = {
-    "date_won": F("date_won"),
-    "date_updated": F("date_updated"),
-    "date_created": F("date_created"),
-    "confidence": F("confidence"),
-    "user_name": Concat("user__first_name", "user__last_name"),
-    "value": F("value"),
-    "annualized_value": _PER_YEAR,
-    "annualized_expected_value": _EXPECTED_PER_YEAR,
-}
+_UNSUPPORTED = ("is_stalled",)
 
 FILTERS = [
     *describe_filters(_IDS, [*_MOMENTS, *_MOMENT_RANGES, "date_won", *_DAY_RANGES]),
@@ -68,7 +52,6 @@ FILTERS = [
         for name, (_, words) in _WORDS.items()
         for suffix in ("", "__in")
     ),
-    query_text("_order_by", f"{', '.join(_ORDERS)}; with a `-` the other way round. Else the newest first."),
 ]
 
 
@@ -89,47 +72,6 @@ def filtered(request: CloseRequest, rows: QuerySet[Opportunity]) -> QuerySet[Opp
             found = read_date_or_moment(name, text)
             rows = rows.filter(**{name: found.astimezone(request.tz).date() if isinstance(found, datetime) else found})
     return rows
-
-
-def ordered(request: CloseRequest, rows: QuerySet[Opportunity]) -> QuerySet[Opportunity]:
-    """By `_order_by`, what has no value last, the newest of equals first; else the newest first."""
-    asked = request.query_params.get("_order_by", "").strip()
-    if not asked:
-        return rows.order_by("-date_created", "-id")
-    name = asked.removeprefix("-")
-    if name not in _ORDERS:
-        raise FieldErrors({"_order_by": f"Not a valid choice. One of: {', '.join(_ORDERS)}"})
-    expression = _ORDERS[name]
-    by = expression.desc(nulls_last=True) if asked.startswith("-") else expression.asc(nulls_last=True)
-    return rows.order_by(by, "-id")
-
-
-def totals(rows: QuerySet[Opportunity]) -> dict[str, object]:
-    """Numbers and sums over all of `rows`, in one statement. Money in hundredths."""
-    periods = {str(period): Q(value_period=period) for period in ValuePeriod}
-    expected = F("value") * F("confidence")
-    sums: dict[str, object] = {"total_results": Count("pk")}
-    for period, condition in periods.items():
-        sums[f"count_{period}"] = Count("pk", filter=condition)
-        sums[f"total_value_{period}"] = Sum("value", filter=condition)
-        sums[f"expected_value_{period}"] = Sum(expected, filter=condition)
-    found = rows.order_by().aggregate(**sums)
-    answer: dict[str, object] = {
-        "total_results": found["total_results"],
-        "count_by_value_period": {period: found[f"count_{period}"] for period in periods},
-    }
-    for kind, divisor in (("total_value", 1), ("expected_value", 100)):
-        values = {period: int(found[f"{kind}_{period}"] or 0) for period in periods}
-        per_year = values["one_time"] + 12 * values["monthly"] + values["annual"]
-        answer |= {f"{kind}_{period}": _divided(value, divisor) for period, value in values.items()}
-        answer[f"{kind}_annualized"] = _divided(per_year, divisor)
-    return answer
-
-
-def _divided(number: int, divisor: int) -> int:
-    """Rounded to the nearest, halves away from zero."""
-    size = (2 * abs(number) + divisor) // (2 * divisor)
-    return size if number >= 0 else -size
 
 
 def _filter_words(

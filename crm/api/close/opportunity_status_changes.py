@@ -9,18 +9,22 @@ from rest_framework.response import Response
 
 from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
 from crm.api.close.list_filters import date_filters, describe_filters, filter_dates, filter_ids
-from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page
+from crm.api.close.openapi import FIELDS, NOTHING, PAGING, Answer, describe, page
+from crm.api.close.part_input import PartReader
 from crm.api.close.showing import Shown, shown_id
+from crm.api.close.status_changes import StatusChangeLog
 from crm.errors import NotFound
 from crm.ids import close_id, parse_close_id
 from crm.models import OpportunityStatus, OpportunityStatusChange
 from crm.opportunities import opportunities_of
+from crm.status_logs import delete_status_change, log_opportunity_status_change
 
 _IDS = {
     "id__in": ("acti", "pk"),
     "lead_id": ("lead", "lead_id"),
     "opportunity_id": ("oppo", "opportunity_id"),
     "user_id": ("user", "user_id"),
+    "organization_id": ("orga", "organization_id"),
 }
 _DATES = date_filters("date_created", "activity_at")
 _COLUMNS = {"activity_at": "date_created"}
@@ -48,6 +52,10 @@ class OpportunityStatusChangeAnswer(Answer):
     date_created = serializers.DateTimeField()
     date_updated = serializers.DateTimeField()
     activity_at = serializers.DateTimeField()
+
+
+class OpportunityStatusChangeBody(StatusChangeLog):
+    opportunity_id = serializers.CharField()
 
 
 class _ChangeView(CloseView):
@@ -105,6 +113,23 @@ class OpportunityStatusChangesView(_ChangeView):
         changes = filter_dates(request, filter_ids(request, self.changes(), _IDS), _DATES, _COLUMNS)
         return paginate(request, changes.order_by("-id"), self.show)
 
+    @describe(
+        "opportunity_status_change_create",
+        "Writes down a change of an opportunity's status. The opportunity stays as it is.",
+        body=OpportunityStatusChangeBody,
+        answer=OpportunityStatusChangeAnswer,
+        query=[FIELDS],
+    )
+    def post(self, request: CloseRequest) -> Response:
+        caller = request.caller
+        reader = PartReader(self.body, request.tz)
+        reader.needed_into("opportunity_id", "opportunity_id", "oppo")
+        reader.change_into()
+        change = log_opportunity_status_change(
+            organization=caller.organization, by=caller.user, columns=reader.finished()
+        )
+        return Response(self.show([change])[0])
+
 
 class OpportunityStatusChangeView(_ChangeView):
     @describe(
@@ -118,6 +143,15 @@ class OpportunityStatusChangeView(_ChangeView):
         if change is None:
             raise NotFound
         return Response(self.show([change])[0])
+
+    @describe(
+        "opportunity_status_change_delete",
+        "Deletes the record of a change. The opportunity stays as it is.",
+        answer=NOTHING,
+    )
+    def delete(self, request: CloseRequest, id: str) -> Response:
+        delete_status_change(self.changes(), parse_close_id("acti", id))
+        return Response({})
 
 
 urlpatterns = [

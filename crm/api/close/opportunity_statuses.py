@@ -66,6 +66,8 @@ class _StatusView(CloseView):
 
 
 class OpportunityStatusesView(_StatusView):
+    permissions = {"POST": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe(
         "opportunity_status_list",
         "Lists the opportunity statuses, pipeline by pipeline; the first one is that of new opportunities.",
@@ -83,7 +85,6 @@ class OpportunityStatusesView(_StatusView):
         answer=OpportunityStatusAnswer,
     )
     def post(self, request: CloseRequest) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         if "label" not in self.body:
             raise FieldErrors({"label": "This field is required."})
         status = create_status(
@@ -96,6 +97,8 @@ class OpportunityStatusesView(_StatusView):
 
 
 class OpportunityStatusView(_StatusView):
+    permissions = {"PUT": Permission.MANAGE_CUSTOMIZATIONS, "DELETE": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe("opportunity_status_get", "Gives an opportunity status.", answer=OpportunityStatusAnswer, query=[FIELDS])
     def get(self, request: CloseRequest, id: str) -> Response:
         return self.answer(self.status_of(id))
@@ -107,7 +110,6 @@ class OpportunityStatusView(_StatusView):
         answer=OpportunityStatusAnswer,
     )
     def put(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         status = self.status_of(id)
         return self.answer(
             update_status(
@@ -120,7 +122,6 @@ class OpportunityStatusView(_StatusView):
 
     @describe("opportunity_status_delete", "Deletes a status that no opportunity has.", answer=NOTHING)
     def delete(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         delete_status(status=self.status_of(id))
         return Response({})
 

@@ -69,6 +69,8 @@ class OrganizationChanges(serializers.Serializer):
 
 
 class OrganizationView(CloseView):
+    permissions = {"PUT": Permission.MANAGE_ORGANIZATION}
+
     @describe(
         "organization_get",
         "Gives the organization with its statuses, pipelines, custom fields and members.",
@@ -87,7 +89,6 @@ class OrganizationView(CloseView):
     )
     def put(self, request: CloseRequest, id: str) -> Response:
         organization = self.organization_of(id)
-        self.require(Permission.MANAGE_ORGANIZATION)
         if self.body.get("enable_unsubscribe_link", True) is not True:
             raise FieldErrors({"enable_unsubscribe_link": "Only true is supported: every list mail has a way out."})
         first = _status_keys(self.body["lead_statuses"]) if "lead_statuses" in self.body else ()
@@ -112,9 +113,9 @@ class OrganizationView(CloseView):
             "date_updated": close_datetime(organization.date_updated),
         }
         if wants(self.fields, "lead_statuses"):
-            shown["lead_statuses"] = [show_status(status) for status in organization.lead_statuses.all()]
+            shown["lead_statuses"] = lead_statuses_of(organization)
         if wants(self.fields, "opportunity_statuses", "pipelines"):
-            shown |= _stages_of(organization)
+            shown |= stages_of(organization)
         if wants(self.fields, *(f"{name}_custom_fields" for name in FieldObject.values)):
             shown |= _custom_fields_of(organization)
         if wants(self.fields, *_MEMBERSHIPS):
@@ -150,7 +151,12 @@ def _custom_fields_of(organization: Organization) -> dict[str, object]:
     return dict(shown)
 
 
-def _stages_of(organization: Organization) -> dict[str, object]:
+def lead_statuses_of(organization: Organization) -> list[dict[str, object]]:
+    """In their order: the first one is that of new leads."""
+    return [show_status(status) for status in organization.lead_statuses.all()]
+
+
+def stages_of(organization: Organization) -> dict[str, object]:
     """The pipelines in order, each with its statuses in order, and all these statuses in one list."""
     pipelines = list(organization.pipelines.prefetch_related("statuses"))
     statuses = [show_opportunity_status(status) for pipeline in pipelines for status in pipeline.statuses.all()]

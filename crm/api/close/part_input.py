@@ -35,19 +35,31 @@ class PartReader(Reader):
                 self.columns[column] = self.text(key, limit=limit)
 
     def reference_into(self, column: str, key: str, prefix: str) -> None:
-        """An id; problems are told under the key without its `_id`, as Close names them."""
         if key in self.body:
             found = parse_close_id(prefix, self.body[key])
             if self.body[key] is not None and found is None:
-                self.problems[key.removesuffix("_id")] = GONE
+                self.problems[key] = GONE
             self.columns[column] = found
+
+    def needed_into(self, column: str, key: str, prefix: str) -> None:
+        """As `reference_into`, for an id that must be given."""
+        if self.given(key):
+            self.reference_into(column, key, prefix)
+        else:
+            self.problems[key] = REQUIRED
 
     def lead_into(self) -> None:
         """The lead, which is needed."""
-        if self.given("lead_id"):
-            self.reference_into("lead_id", "lead_id", "lead")
-        else:
-            self.problems["lead"] = REQUIRED
+        self.needed_into("lead_id", "lead_id", "lead")
+
+    def change_into(self) -> None:
+        """What every change of a status has beside the record: the statuses, who made it, and when."""
+        self.needed_into("new_status_id", "new_status_id", "stat")
+        self.reference_into("old_status_id", "old_status_id", "stat")
+        self.reference_into("user_id", "user_id", "user")
+        for key in ("date_created", "activity_at"):  # one and the same here
+            if self.given(key):
+                self.moment_into("date_created", key)
 
     def moment_into(self, column: str, key: str) -> datetime | None:
         if key not in self.body:

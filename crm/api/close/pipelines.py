@@ -79,6 +79,8 @@ class _PipelineView(CloseView):
 
 
 class PipelinesView(_PipelineView):
+    permissions = {"POST": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe(
         "pipeline_list",
         "Lists the pipelines with their statuses; the first one is that of new opportunities.",
@@ -97,7 +99,6 @@ class PipelinesView(_PipelineView):
         status=201,
     )
     def post(self, request: CloseRequest) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         if "name" not in self.body:
             raise FieldErrors({"name": "This field is required."})
         caller = request.caller
@@ -113,6 +114,8 @@ class PipelinesView(_PipelineView):
 
 
 class PipelineView(_PipelineView):
+    permissions = {"PUT": Permission.MANAGE_CUSTOMIZATIONS, "DELETE": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe("pipeline_get", "Gives a pipeline.", answer=PipelineAnswer, query=[FIELDS])
     def get(self, request: CloseRequest, id: str) -> Response:
         return self.answer(self.pipeline_of(id))
@@ -124,7 +127,6 @@ class PipelineView(_PipelineView):
         answer=PipelineAnswer,
     )
     def put(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         pipeline = self.pipeline_of(id)
         changed = update_pipeline(
             pipeline=pipeline, name=self.body.get("name"), statuses=self.statuses(), by=request.caller.user
@@ -133,7 +135,6 @@ class PipelineView(_PipelineView):
 
     @describe("pipeline_delete", "Deletes a pipeline without statuses.", answer=None, status=204)
     def delete(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         delete_pipeline(pipeline=self.pipeline_of(id))
         return Response(status=204)
 

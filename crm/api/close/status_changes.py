@@ -10,13 +10,20 @@ from rest_framework.response import Response
 from crm.api.close.answers import shown_id
 from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
 from crm.api.close.list_filters import date_filters, describe_filters, filter_dates, filter_ids
-from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page
+from crm.api.close.openapi import FIELDS, NOTHING, PAGING, Answer, describe, page
+from crm.api.close.part_input import PartReader
 from crm.errors import NotFound
 from crm.ids import close_id, parse_close_id
 from crm.leads import leads_of
 from crm.models import Lead, LeadStatus, LeadStatusChange
+from crm.status_logs import delete_status_change, log_lead_status_change
 
-_ID_FILTERS = {"id__in": ("acti", "pk"), "lead_id": ("lead", "lead_id"), "user_id": ("user", "user_id")}
+_ID_FILTERS = {
+    "id__in": ("acti", "pk"),
+    "lead_id": ("lead", "lead_id"),
+    "user_id": ("user", "user_id"),
+    "organization_id": ("orga", "organization_id"),
+}
 _DATES = [*date_filters("date_created"), *date_filters("activity_at")]
 _COLUMNS = {"activity_at": "date_created"}
 
@@ -35,6 +42,20 @@ class StatusChangeAnswer(Answer):
     bulk_action_id = serializers.CharField(allow_null=True)
     date_created = serializers.DateTimeField()
     activity_at = serializers.DateTimeField()
+
+
+class StatusChangeLog(serializers.Serializer):
+    """What every change of a status has that is written down by hand."""
+
+    old_status_id = serializers.CharField(required=False, allow_null=True)
+    new_status_id = serializers.CharField()
+    user_id = serializers.CharField(required=False, allow_null=True, help_text="Without it, the caller.")
+    date_created = serializers.DateTimeField(required=False, allow_null=True, help_text="Without it, now.")
+    activity_at = serializers.DateTimeField(required=False, allow_null=True, help_text="As `date_created`.")
+
+
+class LeadStatusChangeBody(StatusChangeLog):
+    lead_id = serializers.CharField()
 
 
 def _show(changes: Sequence[LeadStatusChange], request: CloseRequest) -> list[dict[str, object]]:
@@ -83,6 +104,21 @@ class StatusChangesView(CloseView):
 
         return paginate(request, changes.order_by("-id"), show)
 
+    @describe(
+        "lead_status_change_create",
+        "Writes down a change of a lead's status. The lead stays as it is.",
+        body=LeadStatusChangeBody,
+        answer=StatusChangeAnswer,
+        query=[FIELDS],
+    )
+    def post(self, request: CloseRequest) -> Response:
+        caller = request.caller
+        reader = PartReader(self.body, request.tz)
+        reader.lead_into()
+        reader.change_into()
+        change = log_lead_status_change(organization=caller.organization, by=caller.user, columns=reader.finished())
+        return Response(pick_fields(_show([change], request)[0], self.fields))
+
 
 class StatusChangeView(CloseView):
     @describe("lead_status_change_get", "Gives a change of a lead's status.", answer=StatusChangeAnswer, query=[FIELDS])
@@ -91,6 +127,11 @@ class StatusChangeView(CloseView):
         if change is None:
             raise NotFound
         return Response(pick_fields(_show([change], request)[0], self.fields))
+
+    @describe("lead_status_change_delete", "Deletes the record of a change. The lead stays as it is.", answer=NOTHING)
+    def delete(self, request: CloseRequest, id: str) -> Response:
+        delete_status_change(_changes_of(request), parse_close_id("acti", id))
+        return Response({})
 
 
 urlpatterns = [

@@ -51,6 +51,8 @@ class _StatusView(CloseView):
 
 
 class LeadStatusesView(_StatusView):
+    permissions = {"POST": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe(
         "lead_status_list",
         "Lists the lead statuses; the first one is that of new leads.",
@@ -63,20 +65,20 @@ class LeadStatusesView(_StatusView):
 
     @describe("lead_status_create", "Makes a lead status.", body=LeadStatusBody, answer=LeadStatusAnswer)
     def post(self, request: CloseRequest) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         if "label" not in self.body:
             raise FieldErrors({"label": "This field is required."})
         return self.answer(create_status(organization=request.caller.organization, label=self.body["label"]))
 
 
 class LeadStatusView(_StatusView):
+    permissions = {"PUT": Permission.MANAGE_CUSTOMIZATIONS, "DELETE": Permission.MANAGE_CUSTOMIZATIONS}
+
     @describe("lead_status_get", "Gives a lead status.", answer=LeadStatusAnswer, query=[FIELDS])
     def get(self, request: CloseRequest, id: str) -> Response:
         return self.answer(self.status_of(id))
 
     @describe("lead_status_update", "Renames a lead status.", body=LeadStatusChanges, answer=LeadStatusAnswer)
     def put(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         status = self.status_of(id)
         if "label" in self.body:
             status = rename_status(status=status, label=self.body["label"])
@@ -84,7 +86,6 @@ class LeadStatusView(_StatusView):
 
     @describe("lead_status_delete", "Deletes a lead status that no lead has.", answer=NOTHING)
     def delete(self, request: CloseRequest, id: str) -> Response:
-        self.require(Permission.MANAGE_CUSTOMIZATIONS)
         delete_status(status=self.status_of(id))
         return Response({})
 

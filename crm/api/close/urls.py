@@ -10,6 +10,7 @@ from crm.api.close import (
     inbound_mail,
     lead_merge,
     leads,
+    me,
     memberships,
     opportunities,
     opportunity_status_changes,
@@ -27,6 +28,7 @@ from crm.api.close import (
 )
 
 urlpatterns = [
+    *me.urlpatterns,
     *users.urlpatterns,
     *organizations.urlpatterns,
     *memberships.urlpatterns,

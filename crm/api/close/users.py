@@ -1,4 +1,4 @@
-"""`/me/` and `/user/` (close-api.md 4.16)."""
+"""`/user/` (close-api.md 4.16)."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,11 @@ from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from crm.api.close.connected_accounts import ConnectedAccountAnswer, show_account
 from crm.api.close.conventions import CloseRequest, CloseView, close_datetime, paginate, pick_fields
 from crm.api.close.openapi import FIELDS, PAGING, Answer, describe, page, query_text, strings
-from crm.connected_accounts import accounts_of_user
 from crm.errors import FieldErrors, NotFound
 from crm.ids import close_id, parse_close_id
-from crm.models import Membership, Organization, User
-
-
-class OrganizationReference(Answer):
-    id = serializers.CharField()
-    name = serializers.CharField()
+from crm.models import Organization, User
 
 
 class UserAnswer(Answer):
@@ -30,21 +23,6 @@ class UserAnswer(Answer):
     organizations = strings()
     date_created = serializers.DateTimeField()
     date_updated = serializers.DateTimeField()
-
-
-class MembershipAnswer(Answer):
-    id = serializers.CharField()
-    user_id = serializers.CharField()
-    organization_id = serializers.CharField()
-    organization_name = serializers.CharField()
-    role_id = serializers.CharField()
-    permissions_granted = strings()
-
-
-class MeAnswer(UserAnswer):
-    organizations = OrganizationReference(many=True)
-    memberships = MembershipAnswer(many=True)
-    email_accounts = ConnectedAccountAnswer(many=True)
 
 
 def show_user(user: User, organization: Organization) -> dict[str, object]:
@@ -61,35 +39,8 @@ def show_user(user: User, organization: Organization) -> dict[str, object]:
     }
 
 
-def _show_membership(membership: Membership, organization: Organization) -> dict[str, object]:
-    return {
-        "id": close_id("memb", membership.pk),
-        "user_id": close_id("user", membership.user_id),
-        "organization_id": close_id("orga", organization.pk),
-        "organization_name": organization.name,
-        "role_id": membership.role,
-        "permissions_granted": sorted(membership.permissions),
-    }
-
-
 class AvailabilityAnswer(Answer):
     data = serializers.ListField(child=serializers.DictField())
-
-
-class MeView(CloseView):
-    """The key's user, in the key's organization alone: a key says nothing of other organizations of that user."""
-
-    @describe("me", "Gives the user of the key.", answer=MeAnswer, query=[FIELDS])
-    def get(self, request: CloseRequest) -> Response:
-        caller = request.caller
-        organization = caller.organization
-        shown = {
-            **show_user(caller.user, organization),
-            "organizations": [{"id": close_id("orga", organization.pk), "name": organization.name}],
-            "memberships": [_show_membership(caller.membership, organization)],
-            "email_accounts": [show_account(account) for account in accounts_of_user(organization.pk, caller.user.pk)],
-        }
-        return Response(pick_fields(shown, self.fields))
 
 
 _ORDERS = {
@@ -146,7 +97,6 @@ class AvailabilityView(CloseView):
 
 
 urlpatterns = [
-    path("me/", MeView.as_view()),
     path("user/", UsersView.as_view()),
     path("user/availability/", AvailabilityView.as_view()),
     path("user/<str:id>/", UserView.as_view()),

@@ -173,29 +173,6 @@ def test_a_list_of_ids_instead_of_a_query(api: APIClient, old_status: LeadStatus
     assert Lead.objects.filter(pk=foreign.pk).exists()
 
 
-@pytest.mark.parametrize("object_type", ["contact", "opportunity"])
-def test_a_query_for_contacts_or_opportunities_edits_their_leads_each_once(
-    api: APIClient, old_status: LeadStatus, new_status: LeadStatus, object_type: str
-) -> None:
-    lead, _ = make_leads(old_status, 2)
-    for _ in range(2):
-        factories.ContactFactory.create(lead=lead)
-        factories.OpportunityFactory.create(lead=lead)
-    factories.OpportunityFactory.create(organization=lead.organization, lead=None, status__pipeline__name="Other")
-    query = {"type": "and", "queries": [{"type": "object_type", "object_type": object_type}]}
-    body = {"s_query": query, "type": "set_lead_status", "lead_status_id": close_id("stat", new_status.pk)}
-    action = run_to_end(action_of(post(api, EDIT, body)))
-    assert (action.n_leads, action.n_succeeded) == (1, 1)
-
-
-def test_a_query_for_activities_is_refused(api: APIClient, new_status: LeadStatus) -> None:
-    query = {"type": "object_type", "object_type": "activity.email"}
-    body = {"s_query": query, "type": "set_lead_status", "lead_status_id": close_id("stat", new_status.pk)}
-    answer = api.post(EDIT, body)
-    assert answer.status_code == 400
-    assert set(answer.json()["field-errors"]) == {"s_query"}
-
-
 WORDS = {
     "type": "field_condition",
     "field": {"type": "regular_field", "object_type": "lead", "field_name": "name"},
@@ -230,6 +207,8 @@ WORDS = {
         ({"query": 5}, "query"),
         ({"query": "sort:name"}, "query"),
         ({"query": "name:%"}, "query.queries[1].condition.value"),
+        ({"query": "id:lead_x"}, "query.queries[1].value"),
+        ({"query": "not lead_id:oakvale"}, "query.queries[1].value"),
         ({"query": "*", "s_query": ALL}, "query"),
         ({"query": "*", "lead_ids": ["lead_x"]}, "lead_ids"),
         ({"query": "* sort:name", "sort": [{"direction": "asc", "field": {}}]}, "sort"),

@@ -97,6 +97,15 @@ def test_a_row_may_bring_headers_of_its_own(reserve: Reserve) -> None:
     assert {name: message[name] for name in headers} == headers
 
 
+def test_a_single_mail_names_all_its_recipients(reserve: Reserve) -> None:
+    headers = {"To": ", ".join(f"{name * 20}@oakvale.example" for name in "abcdefg"), "Cc": "cy@oakvale.example"}
+    mail = reserve(purpose=Purpose.SINGLE, headers=headers)
+
+    for message in (over_the_wire(mail), build(mail)):
+        assert {name: message[name] for name in headers} == headers
+        assert len(message["To"].addresses) == 7
+
+
 @pytest.mark.parametrize(
     "columns",
     [
@@ -120,6 +129,10 @@ def test_a_row_may_bring_headers_of_its_own(reserve: Reserve) -> None:
         {"headers": {"X-Job: 1": "1"}},
         {"headers": {"": "1"}},
         {"headers": {"Bcc": "eve@oakvale.example"}},
+        {"headers": {"To": "eve@oakvale.example"}},
+        {"purpose": Purpose.SINGLE, "headers": {"To": "ida@oakvale.example\r\nBcc: eve@oakvale.example"}},
+        {"purpose": Purpose.SINGLE, "headers": {"Cc": "ida@oakvale.example, "}},
+        {"purpose": Purpose.SINGLE, "headers": {"cc": "eve@oakvale.example"}},
         {"headers": {"Subject": "Another"}},
         {"headers": {"Content-Type": "text/html"}},
     ],

@@ -4,8 +4,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from crm.ids import close_id
-from crm.models import Lead, Membership, OpportunityStatus, Organization, Pipeline, User
+from crm.ids import close_id, parse_close_id
+from crm.models import Lead, Membership, Opportunity, OpportunityStatus, Organization, Pipeline, User
 from crm.setup import ensure_pipeline
 from tests import factories
 from tests.crm.api.close.conftest import Close
@@ -253,7 +253,8 @@ def test_the_list_is_narrowed_by_every_filter(close: Close, lead_id: str, stage:
         {"date_created": "2031-13-01"},
         {"_order_by": "note"},
         {"lead_saved_search_id": "save_x"},
-        {"_group_by": "user_id"},
+        {"_group_by": "date_won"},
+        {"is_stalled": "true"},
     ],
     ids=lambda query: next(iter(query)),
 )
@@ -284,6 +285,54 @@ def test_the_list_is_ordered_with_missing_values_last(close: Close, lead_id: str
         ("date_won", [c, none, b, a]),
     ):
         assert ids(close.get("/opportunity/", _order_by=order)) == found, order
+
+
+def test_who_sorts_by_user_sees_those_without_one_last(close: Close, lead_id: str, organization: Organization) -> None:
+    nobody, nameless, mine = (close.post("/opportunity/", {"lead_id": lead_id}).json()["id"] for _ in range(3))
+    other = factories.UserFactory.create(email="adam@oakvale.example", first_name="", last_name="")
+    Opportunity.objects.filter(pk=parse_close_id("oppo", nobody)).update(user=None)
+    Opportunity.objects.filter(pk=parse_close_id("oppo", nameless)).update(user=other)
+    assert ids(close.get("/opportunity/", _order_by="user_name", _fields="id")) == [mine, nameless, nobody]
+    assert ids(close.get("/opportunity/", _order_by="-user_name", _fields="id")) == [nameless, mine, nobody]
+
+
+def test_the_list_comes_group_by_group_with_sums_of_each(close: Close, lead_id: str, stage: dict[str, str]) -> None:
+    def made(day: str | None, value: int) -> str:
+        body = {"lead_id": lead_id, "date_won": day, "value": value, "confidence": 50}
+        return close.post("/opportunity/", body).json()["id"]
+
+    open_one = made(None, 1)
+    sunday, monday, later = made("2026-03-01", 10), made("2026-03-02", 20), made("2026-12-31", 40)
+    for by, groups in (
+        ("date_won__week", {"2026-02-23": [sunday], "2026-03-02": [monday], "2026-12-28": [later]}),
+        ("date_won__month", {"2026-03-01": [monday, sunday], "2026-12-01": [later]}),
+        ("date_won__quarter", {"2026-01-01": [monday, sunday], "2026-10-01": [later]}),
+        ("date_won__year", {"2026-01-01": [later, monday, sunday]}),
+    ):
+        for sign, order in (("", list(groups)), ("-", list(reversed(groups)))):
+            answer = close.get("/opportunity/", _group_by=f"{sign}{by}")
+            assert ids(answer) == [*(one for group in order for one in groups[group]), open_one]
+            assert [group["group"] for group in answer.json()["groups"]] == [*order, None]
+    found = close.get("/opportunity/", _group_by="date_won__month", _order_by="value", _limit=1).json()
+    assert [one["id"] for one in found["data"]] == [sunday]
+    first = found["groups"][0]
+    assert (first["total_results"], first["total_value_one_time"], first["expected_value_annualized"]) == (2, 30, 15)
+    assert sum(group["total_results"] for group in found["groups"]) == found["total_results"] == 4
+    assert "groups" not in close.get("/opportunity/").json()
+
+
+def test_groups_of_users_follow_their_names(close: Close, lead_id: str, organization: Organization, user: User) -> None:
+    others = [factories.UserFactory.create(first_name="Aki", last_name="Ono") for _ in range(2)]
+    for other in others:
+        factories.MembershipFactory.create(organization=organization, user=other)
+    keys = [close_id("user", one.pk) for one in sorted(others, key=lambda one: one.pk)]
+    for key in (keys[1], None, keys[0], keys[1]):
+        close.post("/opportunity/", {"lead_id": lead_id, "user_id": key})
+    answer = close.get("/opportunity/", _group_by="user_id").json()
+    assert [(group["group"], group["total_results"]) for group in answer["groups"]] == [
+        (keys[0], 1), (keys[1], 2), (close_id("user", user.pk), 1)
+    ]  # fmt: skip
+    assert [one["user_id"] for one in answer["data"]] == [keys[0], keys[1], keys[1], close_id("user", user.pk)]
 
 
 def test_custom_fields_of_opportunities(close: Close, lead_id: str) -> None:

@@ -53,6 +53,19 @@ def test_an_organization_shows_statuses_pipelines_fields_and_members(
     assert (shown["require_unsubscribe_link"], shown["enable_unsubscribe_link"]) == (False, True)
 
 
+def test_me_shows_the_organization_with_its_statuses_too(
+    close: Close, path: str, organization: Organization, statuses: list[LeadStatus]
+) -> None:
+    pipeline = factories.PipelineFactory.create(organization=organization)
+    status = factories.OpportunityStatusFactory.create(organization=organization, pipeline=pipeline)
+    whole = close.get(path).json()
+    [shown] = close.get("/me/").json()["organizations"]
+    assert shown == {key: whole[key] for key in shown}
+    assert len(shown["lead_statuses"]) == len(statuses)
+    assert [one["id"] for one in shown["opportunity_statuses"]] == [close_id("stat", status.pk)]
+    assert shown["pipelines"][0]["statuses"] == shown["opportunity_statuses"]
+
+
 def test_users_are_shown_as_objects_when_asked_for(close: Close, path: str, user: object) -> None:
     shown = close.get(path, _expand="memberships__user,inactive_memberships__user").json()
     assert shown["memberships"][0]["user"]["email"] == user.email

@@ -53,10 +53,10 @@ def test_a_task_is_made_fetched_changed_and_deleted(close: Close, lead: dict[str
 
 def test_what_is_wrong_is_told_at_once(close: Close, lead: dict[str, object]) -> None:
     wrong = close.post("/task/", {"_type": "voicemail", "date": "soon", "priority": "low", "is_complete": "yes"})
-    assert set(wrong.json()["field-errors"]) == {"lead", "_type", "date", "priority", "is_complete"}
+    assert set(wrong.json()["field-errors"]) == {"lead_id", "_type", "date", "priority", "is_complete"}
     stranger = close_id("user", factories.UserFactory.create().pk)
     wrong = close.post("/task/", {"lead_id": lead["id"], "assigned_to": stranger, "contact_id": lead["id"]})
-    assert set(wrong.json()["field-errors"]) == {"contact"}
+    assert set(wrong.json()["field-errors"]) == {"contact_id"}
     wrong = close.post("/task/", {"lead_id": lead["id"], "assigned_to": stranger})
     assert wrong.json()["field-errors"] == {"assigned_to": "Object does not exist."}
 
@@ -167,7 +167,7 @@ def test_their_tasks_are_unknown(close: Close, stranger: Close, lead: dict[str, 
     assert ids(stranger) == ids(stranger, lead_id=lead["id"]) == []
     assert stranger.put("/task/", {"is_complete": True}, id__in=task_id).json() == {}
     refused = stranger.post("/task/", {"lead_id": lead["id"]})
-    assert refused.json()["field-errors"] == {"lead": "Object does not exist."}
+    assert refused.json()["field-errors"] == {"lead_id": "Object does not exist."}
     assert close.get(path).json()["is_complete"] is False
 
 

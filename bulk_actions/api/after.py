@@ -1,0 +1,225 @@
+"""What can be asked of a job that has done something: its results, a retry, an undo."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from django.http import StreamingHttpResponse
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from bulk_actions.api.answers import BulkDeleteAnswer, BulkEditAnswer
+from bulk_actions.api.base import BulkActionView
+from bulk_actions.models import BulkAction, Kind, Outcome
+from bulk_actions.results import Result, all_of, page_of, read_cursor, sign_cursor
+from bulk_actions.retrying import retry
+from bulk_actions.targets import OUTCOMES, refuse_purged
+from bulk_actions.undoing import undo
+from crm.api.close import paging
+from crm.api.close.conventions import CloseRequest, pick_fields
+from crm.api.close.openapi import FIELDS, Answer, describe, query_text, whole_number
+from crm.errors import FieldErrors
+from crm.ids import close_id
+
+MAX_LIMIT = 1_000
+_COLUMNS = ("lead_id", "outcome", "code", "message")
+_CSV, _JSONL = "text/csv", "application/jsonl"
+_ROWS_IN_A_CHUNK = 1_000
+# A spreadsheet computes a cell that begins with one of these, whoever wrote the text; an apostrophe keeps it a text.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+class ResultAnswer(Answer):
+    lead_id = serializers.CharField()
+    outcome = serializers.ChoiceField(OUTCOMES)
+    code = serializers.CharField(allow_null=True)
+    message = serializers.CharField(allow_null=True)
+
+
+class ResultsAnswer(Answer):
+    data = ResultAnswer(many=True)
+    has_more = serializers.BooleanField()
+    cursor = serializers.CharField(allow_null=True, help_text="Null on the last page.")
+
+
+class UndoBody(serializers.Serializer):
+    force = serializers.BooleanField(
+        required=False, default=False, help_text="Also restore leads that were changed since."
+    )
+
+
+_RESULTS_QUERY = [
+    query_text("outcome", f"Only these, separated by commas: {', '.join(OUTCOMES)}."),
+    whole_number("_limit", MAX_LIMIT, paging.DEFAULT_LIMIT, "How many rows to give at most."),
+    query_text("cursor", "That of the page before."),
+    FIELDS,
+]
+_RETRY_QUERY = [query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma.")]
+_STREAMS = {_CSV: OpenApiTypes.STR, _JSONL: OpenApiTypes.STR}
+
+
+class _ResultsView(BulkActionView):
+    def show(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
+        action = self.action_of(id)
+        refuse_purged(action)
+        outcomes = _outcomes(request, known=OUTCOMES, default=OUTCOMES)
+        media_type = request._request.get_preferred_type(["application/json", _CSV, _JSONL])
+        if media_type in (_CSV, _JSONL):
+            return _stream(action, outcomes, media_type)
+        _, limit = paging.page_of(request, max_limit=MAX_LIMIT, max_skip=0)
+        cursor = request.query_params.get("cursor")
+        after = read_cursor(cursor, action, outcomes) if cursor else 0
+        found = page_of(action, outcomes, after=after, size=limit + 1)
+        rows, has_more = found[:limit], len(found) > limit
+        place = rows[-1].place if rows else after
+        return Response(
+            {
+                "data": [pick_fields(_shown(row), self.fields) for row in rows],
+                "has_more": has_more,
+                "cursor": sign_cursor(action, outcomes, place) if has_more else None,
+            }
+        )
+
+
+class _RetryView(BulkActionView):
+    def retry(self, request: CloseRequest, id: str) -> Response:
+        action = self.action_of(id)
+        _refuse_unknown_keys(self.body, known=())
+        outcomes = _outcomes(request, known=Outcome.values, default=(Outcome.FAILED.value,))
+        return self.answer(retry(action=action, outcomes=outcomes, caller=request.caller))
+
+
+class _UndoView(BulkActionView):
+    def undo(self, request: CloseRequest, id: str) -> Response:
+        action = self.action_of(id)
+        _refuse_unknown_keys(self.body, known=("force",))
+        force = self.body.get("force")
+        if force is not None and not isinstance(force, bool):
+            raise FieldErrors({"force": "Value must be true or false."})
+        return self.answer(undo(action=action, caller=request.caller, force=bool(force)))
+
+
+def _outcomes(request: CloseRequest, *, known: Iterable[str], default: Iterable[str]) -> tuple[str, ...]:
+    """Those of the query; all at once must be known."""
+    text = request.query_params.get("outcome", "").strip()
+    given = tuple(dict.fromkeys(word.strip() for word in text.split(","))) if text else tuple(default)
+    if not set(given) <= set(known):
+        raise FieldErrors({"outcome": f"Value must be one or more of: {', '.join(known)}; separated by commas."})
+    return given
+
+
+def _refuse_unknown_keys(body: dict[str, object], known: Iterable[str]) -> None:
+    unknown = [key[:100] for key in islice((key for key in body if key not in known), 20)]
+    if unknown:
+        raise FieldErrors(dict.fromkeys(unknown, "Unknown key."))
+
+
+def _shown(row: Result) -> dict[str, object]:
+    return {
+        "lead_id": close_id("lead", row.lead_id), "outcome": row.outcome, "code": row.code, "message": row.message,
+    }  # fmt: skip
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+def csv_response(action: BulkAction, outcomes: tuple[str, ...]) -> StreamingHttpResponse:
+    """All results with these outcomes, as a file to be saved."""
+    return _stream(action, outcomes, _CSV)
+
+
+def _stream(action: BulkAction, outcomes: tuple[str, ...], media_type: str) -> StreamingHttpResponse:
+    write, ending = (_csv, "csv") if media_type == _CSV else (_jsonl, "jsonl")
+    return StreamingHttpResponse(
+        write(all_of(action, outcomes)),
+        content_type=f"{media_type}; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{action.api_id}.{ending}"'},
+    )
+
+
+def _csv(rows: Iterator[Result]) -> Iterator[str]:
+    yield ",".join(_COLUMNS) + "\r\n"
+    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerows([_harmless(value) for value in _shown(row).values()] for row in chunk)
+        yield text.getvalue()
+
+
+def _harmless(value: object) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _jsonl(rows: Iterator[Result]) -> Iterator[str]:
+    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
+        yield "".join(f"{json.dumps(_shown(row), ensure_ascii=False)}\n" for row in chunk)
+
+
+# --- each kind --------------------------------------------------------------------------------------------------------
+class BulkDeleteResultsView(_ResultsView):
+    kind = Kind.DELETE
+
+    @describe(
+        "bulk_delete_results", "Lists what became of each lead.",
+        answer=ResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+    )  # fmt: skip
+    def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
+        return self.show(request, id)
+
+
+class BulkDeleteRetryView(_RetryView):
+    kind = Kind.DELETE
+
+    @describe("bulk_delete_retry", "Tries failed leads again.", answer=BulkDeleteAnswer, query=_RETRY_QUERY)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.retry(request, id)
+
+
+class BulkDeleteUndoView(_UndoView):
+    kind = Kind.DELETE
+
+    @describe(
+        "bulk_delete_undo", "Brings deleted leads back.", body=UndoBody, answer=BulkDeleteAnswer, conflict=True
+    )  # fmt: skip
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.undo(request, id)
+
+
+class BulkEditResultsView(_ResultsView):
+    kind = Kind.EDIT
+
+    @describe(
+        "bulk_edit_results", "Lists what became of each lead.",
+        answer=ResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+    )  # fmt: skip
+    def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
+        return self.show(request, id)
+
+
+class BulkEditRetryView(_RetryView):
+    kind = Kind.EDIT
+
+    @describe("bulk_edit_retry", "Tries failed leads again.", answer=BulkEditAnswer, query=_RETRY_QUERY)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.retry(request, id)
+
+
+class BulkEditUndoView(_UndoView):
+    kind = Kind.EDIT
+
+    @describe("bulk_edit_undo", "Takes an edit back.", body=UndoBody, answer=BulkEditAnswer, conflict=True)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.undo(request, id)
+
+
+urlpatterns = [
+    path("bulk_action/delete/<str:id>/results/", BulkDeleteResultsView.as_view()),
+    path("bulk_action/delete/<str:id>/retry/", BulkDeleteRetryView.as_view()),
+    path("bulk_action/delete/<str:id>/undo/", BulkDeleteUndoView.as_view()),
+    path("bulk_action/edit/<str:id>/results/", BulkEditResultsView.as_view()),
+    path("bulk_action/edit/<str:id>/retry/", BulkEditRetryView.as_view()),
+    path("bulk_action/edit/<str:id>/undo/", BulkEditUndoView.as_view()),
+]

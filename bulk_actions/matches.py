@@ -1,0 +1,55 @@
+"""Whether leads still match the filter that chose them."""
+
+from dataclasses import replace
+from functools import lru_cache
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.expressions import RawSQL
+
+from bulk_actions.actions.base import GONE, Change
+from bulk_actions.models import BulkAction
+from bulk_actions.sql import named
+from crm.models import Lead
+from search.compiler import found
+from search.expressions import IsAnyOf
+from search.resolve import Resolved
+
+NO_LONGER_MATCHES = "no_longer_matches"
+_MESSAGE = "The lead no longer matched the filter when its turn came."
+
+Condition = tuple[str, dict[str, object]]
+
+
+def no_longer_matches(resolved: Resolved, organization_id: UUID) -> Condition:
+    """A condition over `target` (lead_id), and its parameters: the lead is not one that the query would find now.
+
+    Of a query for contacts or opportunities: none of the lead's own is found. `results_limit` and `sort` do not count.
+    The query is narrowed to the leads of `target` and computed once for all of them.
+    """
+    queryset = found(resolved, organization_id)
+    if queryset.query.is_empty():
+        return "true", {}
+    column = "pk" if queryset.model is Lead else "lead"
+    these = IsAnyOf(F(column), RawSQL("ARRAY(SELECT lead_id FROM target)", ()))
+    sql, parameters = named(*queryset.filter(these).values_list(column).query.sql_with_params(), "match")
+    return f"target.lead_id NOT IN ({sql})", parameters
+
+
+@lru_cache(maxsize=16)
+def condition_of(action_id: UUID) -> Condition:
+    """`no_longer_matches` of a job. Kept, since a large query takes seconds to compile, and what it means is fixed."""
+    action = BulkAction.objects.only("resolved_query", "organization").get(pk=action_id)
+    return no_longer_matches(Resolved.from_json(action.resolved_query), action.organization_id)
+
+
+def skipping(action: BulkAction, change: Change) -> Change:
+    """The change, with leads skipped that no longer match the job's filter."""
+    condition, parameters = condition_of(action.pk)
+    own = f"CASE WHEN {GONE} THEN 'lead_gone' WHEN {condition} THEN '{NO_LONGER_MATCHES}' END"
+    return replace(
+        change,
+        skip_code=own if change.skip_code is None else f"coalesce({own}, {change.skip_code})",
+        parameters={**change.parameters, **parameters},
+        messages={**change.messages, NO_LONGER_MATCHES: _MESSAGE},
+    )

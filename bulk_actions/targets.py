@@ -1,0 +1,126 @@
+"""What became of each target of a job: as rows, and as a node of queries."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import BooleanField, Expression, F, Func
+from django.db.models.expressions import RawSQL
+
+from bulk_actions.errors import LedgerPurged
+from bulk_actions.models import PREFIX, BulkAction
+from crm.ids import parse_close_id
+from search.external import Arguments, NodeType
+from search.nodes import External
+from search.reading import Reader
+from search.resolve import Resolved
+
+NODE = "bulk_action"
+# Each outcome with how many targets of a done batch have it; all targets of another one are pending.
+_COUNTED = {
+    "succeeded": "batch.n_succeeded",
+    "unchanged": "batch.n_unchanged",
+    "skipped": "batch.n_skipped",
+    "failed": "batch.n_failed",
+    "pending": "CASE WHEN batch.date_done IS NULL THEN batch.n_leads ELSE 0 END",
+}
+OUTCOMES = tuple(_COUNTED)
+
+
+def n_with(outcomes: Collection[str]) -> str:
+    """SQL over a row `batch`: how many of its leads have one of these outcomes."""
+    return f"({' + '.join(_COUNTED[outcome] for outcome in outcomes)})"
+
+
+def rows_of(batches: str) -> str:
+    """A SELECT of the targets in `batches` (rows of the ledger, by that name), each with its place and outcome."""
+    # One list of what is known of leads, since the planner joins that by a hash: it takes the rows that a batch has in
+    # another table for few, and would go through all of them for each of its leads.
+    return f"""
+        SELECT batch.rank + target.place - 1 AS place, target.lead_id,
+               CASE WHEN batch.date_done IS NULL THEN 'pending'
+                    ELSE coalesce(known.outcome, 'unchanged') END AS outcome,
+               known.code, known.message
+        FROM {batches} AS batch
+        CROSS JOIN LATERAL unnest(batch.lead_ids) WITH ORDINALITY AS target(lead_id, place)
+        LEFT JOIN (
+            SELECT batch.id AS batch_id, unnest(batch.changed_ids) AS lead_id, 'succeeded' AS outcome,
+                   NULL AS code, NULL AS message FROM {batches} AS batch
+            UNION ALL
+            SELECT noted.batch_id, noted.lead_id, noted.outcome, noted.code, noted.message
+            FROM {batches} AS batch JOIN bulk_actions_leadoutcome AS noted ON noted.batch_id = batch.id) AS known
+            ON known.batch_id = batch.id AND known.lead_id = target.lead_id
+    """
+
+
+def refuse_purged(action: BulkAction) -> None:
+    """Raises `LedgerPurged` once the job's ledger is gone, or going."""
+    if action.date_ledger_purged is not None:
+        raise LedgerPurged
+
+
+def node_of(action: BulkAction, outcomes: Collection[str]) -> External:
+    """The node that finds the live leads of the job with one of these outcomes."""
+    return External(NODE, (str(action.pk), *outcomes))
+
+
+def outcomes_of(action: BulkAction) -> list[str]:
+    """The outcomes of the other job whose leads this one, whose whole query is such a node, is for."""
+    node = Resolved.from_json(action.resolved_query).node
+    assert isinstance(node, External)
+    return list(node.arguments[1:])
+
+
+def spelled(action: BulkAction, outcomes: Collection[str]) -> dict[str, object]:
+    """The same node as a caller would write it."""
+    return {"type": NODE, "bulk_action_id": action.api_id, "outcome": list(outcomes)}
+
+
+def _read(reader: Reader, data: dict[str, object], path: str, organization_id: UUID | None) -> Arguments | None:
+    action = _action(reader, data, path, organization_id)
+    outcomes = reader.texts(data, "outcome", path)
+    if outcomes is not None and (not outcomes or not set(outcomes) <= set(OUTCOMES)):
+        reader.problem(f"{path}.outcome", f"Value must be a list of one or more of: {', '.join(OUTCOMES)}.")
+        return None
+    return (str(action.pk), *dict.fromkeys(outcomes)) if action and outcomes else None
+
+
+def _action(reader: Reader, data: dict[str, object], path: str, organization_id: UUID | None) -> BulkAction | None:
+    text = reader.text(data, "bulk_action_id", path)
+    if text is None:
+        return None
+    found = [
+        action
+        for kind, prefix in PREFIX.items()
+        if (key := parse_close_id(prefix, text))
+        for action in BulkAction.objects.filter(organization=organization_id, kind=kind, pk=key)
+    ]
+    if found and found[0].date_ledger_purged is None:
+        return found[0]
+    reader.problem(f"{path}.bulk_action_id", LedgerPurged().message if found else "Object does not exist.")
+    return None
+
+
+def _condition(arguments: Arguments) -> Expression:
+    action_id, *outcomes = arguments
+    # A query is kept for as long as people like, and negated it would mean every lead once the ledger is gone.
+    if not BulkAction.objects.filter(pk=action_id, date_ledger_purged__isnull=True).exists():
+        raise LedgerPurged
+    return _IsAmong(F("pk"), RawSQL(_lead_ids(outcomes), (action_id, outcomes)))
+
+
+def _lead_ids(outcomes: Collection[str]) -> str:
+    return f"""
+        WITH chosen AS MATERIALIZED (
+            SELECT * FROM bulk_actions_batch AS batch WHERE batch.action_id = %s::uuid AND {n_with(outcomes)} > 0)
+        SELECT lead_id FROM ({rows_of("chosen")}) AS found WHERE outcome = ANY(%s)"""
+
+
+class _IsAmong(Func):
+    """Through an array, so that the planner, who cannot know how many there are, always looks them up in a hash."""
+
+    output_field = BooleanField()
+    template = "(%(expressions)s)))"
+    arg_joiner = " IN (SELECT unnest(ARRAY"
+
+
+BULK_ACTION_NODE = NodeType(NODE, "lead", ("bulk_action_id", "outcome"), _read, _condition)
