@@ -20,7 +20,18 @@ from bulk_actions.services import cancel
 from bulk_actions.undoing import undo
 from crm.auth import make_api_key
 from crm.ids import close_id
-from crm.models import Contact, CustomField, IdempotentAnswer, Lead, LeadStatus, Membership, OutboxMail, PurgedLead
+from crm.models import (
+    Contact,
+    CustomField,
+    IdempotentAnswer,
+    InboundMail,
+    Lead,
+    LeadStatus,
+    Membership,
+    OutboxMail,
+    PurgedLead,
+    SequenceSubscription,
+)
 from crm.models import Purpose as MailPurpose
 from tests import factories
 from tests.bulk_actions.helpers import (
@@ -243,6 +254,59 @@ def test_mails_to_a_purged_lead_say_nothing_any_more_and_do_not_leave(
     for row in untouched:
         row.refresh_from_db()
         assert (row.body_text, row.state) == ("Dear Ida", "reserved")
+
+
+def test_all_mails_of_a_purged_lead_are_emptied_but_not_those_that_moved_to_another(
+    membership: Membership, old_status: LeadStatus
+) -> None:
+    doomed, other = make_leads(old_status, 2)
+    with_address(doomed, "both@moss.example")
+    with_address(other, "both@moss.example")
+    gone, moved = (factories.ActivityFactory.create(lead=lead, type="email") for lead in (doomed, other))
+    emptied = [
+        mail(membership, "both@moss.example", lead=doomed, activity=gone),
+        mail(membership, "copy@elm.example", lead=doomed, step="2"),
+    ]
+    kept = mail(membership, "both@moss.example", lead=doomed, activity=moved, step="3")
+    mark_deleted([doomed], days=31)
+    purge()
+    assert {row.body_text for row in OutboxMail.objects.filter(pk__in=[row.pk for row in emptied])} == {""}
+    kept.refresh_from_db()
+    assert (kept.body_text, kept.state) == ("Dear Ida", "reserved")
+
+
+def test_what_came_in_from_a_purged_lead_is_emptied_and_its_subscriptions_go(
+    membership: Membership, old_status: LeadStatus
+) -> None:
+    doomed, other = make_leads(old_status, 2)
+    contacts = with_address(doomed, "ida@moss.example"), with_address(other, "lev@elm.example")
+    sequence = factories.SequenceFactory.create(organization=membership.organization)
+    for contact in contacts:
+        SequenceSubscription.objects.create(
+            organization=membership.organization,
+            sequence=sequence,
+            lead=contact.lead,
+            contact=contact,
+            contact_email=contact.emails.get().email,
+            sender_account=factories.EmailAccountFactory.create(organization=membership.organization),
+            sender_name="Jo",
+            sender_email="jo@oakvale.example",
+        )
+    sent = mail(membership, "ida@moss.example", state="sent", lead=doomed)
+    for number, (address, about) in enumerate(
+        [("ida@moss.example", None), ("mx@moss.example", sent), ("lev@elm.example", None)]
+    ):
+        InboundMail.objects.create(
+            organization=membership.organization, message_id=f"<{number}>", address=address, detail="550", mail=about
+        )
+    mark_deleted([doomed], days=31)
+    purge()
+    assert list(InboundMail.objects.order_by("message_id").values_list("address", "detail")) == [
+        ("", ""),
+        ("", ""),
+        ("lev@elm.example", "550"),
+    ]
+    assert [one.lead_id for one in SequenceSubscription.objects.all()] == [other.pk]
 
 
 # --- ledgers ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from crm.mail import events, inbound, message, unsubscribe, verp
 from crm.mail.events import Happening, MailEvent
+from crm.mail.outbox import forget_mails
 from crm.mail.suppression import reasons_for
 from crm.models import (
     Activity,
@@ -139,6 +140,15 @@ def test_a_notice_that_bounces_suppresses_nobody(reserve: Callable[..., OutboxMa
     assert inbound.receive(samples.postfix(mail, ELSEWHERE)) == "hard_bounce"
     mail.refresh_from_db()
     assert mail.state == MailState.ERROR
+    assert not Suppression.objects.exists()
+
+
+def test_a_mail_that_a_purge_has_emptied_suppresses_nobody(sent: OutboxMail, organization: Organization) -> None:
+    raw = samples.postfix(sent, message.envelope_sender(sent))
+    assert forget_mails(organization.pk, [], ["ida@oakvale.example"]) == 0, "a contact still has the address"
+    ContactEmail.objects.all().delete()
+    assert forget_mails(organization.pk, [], ["ida@oakvale.example"]) == 1
+    assert inbound.receive(raw) == "unrelated"
     assert not Suppression.objects.exists()
 
 

@@ -1,9 +1,12 @@
 """Mails out of templates: what they see, and what is never made."""
 
+from uuid import uuid4
+
 import pytest
 
 from crm.mail.contexts import contexts_of
 from crm.mail.render import Recipient, Rendered, TemplateProblem, render, render_context
+from crm.mail.unsubscribe import link_for
 from crm.models import Address, EmailTemplate, Lead, Membership, Organization, Undefined, User
 from tests import factories
 
@@ -60,6 +63,15 @@ def test_each_gets_their_own_in_their_order(organization: Organization, user: Us
     made = make(template("{{ contact.name }} {{ contact.email }}", "{{ lead }}"), asked, organization, user)
     assert [one.subject for one in made] == ["湖 愛 c@x.example", "Ida", "湖 愛 d@x.example"]
     assert {(one.html, one.text) for one in made} == {("Oakvale &amp; Sons", "Oakvale & Sons")}
+
+
+def test_the_unsubscribe_link_names_address_and_source(organization: Organization, user: User, lead: Lead) -> None:
+    ida = factories.ContactFactory.create(lead=lead)
+    source = uuid4()
+    asked = [Recipient(ida.pk, " Ida@X.example", source), Recipient(ida.pk, "nobody"), Recipient(ida.pk)]
+    made = make(template(body="{{ unsubscribe_link }}"), asked, organization, user)
+    link = link_for(organization.pk, "ida@x.example", source)
+    assert [(one.html, one.text) for one in made] == [(link, link), ("", ""), ("", "")]
 
 
 def test_nobody_elses_contacts_and_none_of_deleted_leads(organization: Organization, user: User, lead: Lead) -> None:

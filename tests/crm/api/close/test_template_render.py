@@ -3,6 +3,7 @@
 import pytest
 
 from crm.ids import parse_close_id
+from crm.mail.unsubscribe import read_token, token_in
 from crm.models import Contact
 from tests.crm.api.close.conftest import Close
 
@@ -53,6 +54,13 @@ def test_without_an_address_or_a_contact_it_is_shown_too(close: Close, lead: dic
     shown = close.get(path, lead_id=alone["id"]).json()
     assert (shown["subject"], shown["contact_id"], shown["lead_display_name"]) == ("Hello", None, "Elm")
     assert (shown["contact_display_name"], shown["problems"]) == (None, [])
+
+
+def test_the_unsubscribe_link_is_shown(close: Close, lead: dict[str, object], path: str) -> None:
+    close.put(path.removesuffix("render/"), {"body": "{{ unsubscribe_link }}", "undefined": "error"})
+    shown = close.get(path, lead_id=lead["id"]).json()
+    recipient = read_token(token_in(shown["body"]))
+    assert (recipient.address, recipient.source_id, shown["problems"]) == ("ida@oakvale.example", None, [])
 
 
 def test_gaps_are_told_where_they_are_errors(close: Close, lead: dict[str, object], path: str) -> None:
