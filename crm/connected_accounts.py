@@ -133,7 +133,7 @@ def _check(caller: Caller, account: EmailAccount, *, server_is_new: bool) -> Non
     if account.user_id != caller.user.pk and not is_admin:
         raise Forbidden("You can have only accounts of your own.")
     if account.user_id and not _is_member(account):
-        raise FieldErrors({"user": "Object does not exist."})
+        raise FieldErrors({"user_id": "Object does not exist."})
     if not account.smtp_host:
         if not is_admin:
             raise Forbidden("Only admins can have an account that sends through the relay of this installation.")

@@ -20,6 +20,7 @@ from crm.models import (
     Opportunity,
     OpportunityStatusChange,
     Organization,
+    OutboxMail,
     SequenceSubscription,
     Task,
     User,
@@ -86,3 +87,7 @@ def _move_parts(source: Lead, destination: Lead) -> None:
         model.objects.filter(lead=source).update(lead=destination, date_updated=Now())
     for model in (Address, LeadStatusChange, OpportunityStatusChange):
         model.objects.filter(lead=source).update(lead=destination)
+    # Never waiting: delivery holds what it has in hand while it speaks to a server, and a few mails that stay behind
+    # are still found by their activity.
+    free = OutboxMail.objects.filter(lead=source).select_for_update(skip_locked=True)
+    OutboxMail.objects.filter(pk__in=[mail.pk for mail in free.only("pk")]).update(lead=destination)

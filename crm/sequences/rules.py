@@ -68,7 +68,7 @@ def counts_by_status(sequence_id: UUID) -> dict[str, int]:
 def create_sequence(*, caller: Caller, columns: Mapping[str, object], steps: Sequence[StepDraft]) -> MailSequence:
     """A new sequence; without `owner_id` it is the caller's. Raises `FieldErrors`, `Invalid`."""
     known = {"owner_id": caller.user.pk, **columns}
-    check_members(caller.organization.pk, {"owner": known["owner_id"]})
+    check_members(caller.organization.pk, {"owner_id": known["owner_id"]})
     _check_templates(caller.organization.pk, steps)
     if any(step.step_id for step in steps):
         raise FieldErrors({"steps": "A new sequence has no steps yet that could be kept: leave out their ids."})
@@ -89,7 +89,7 @@ def update_sequence(
     `NotFound`, `FieldErrors`, `Invalid`.
     """
     sequence = _hold(caller, sequence_id)
-    check_members(caller.organization.pk, {"owner": columns.get("owner_id")})
+    check_members(caller.organization.pk, {"owner_id": columns.get("owner_id")})
     for column, value in columns.items():
         setattr(sequence, column, value)
     sequence.updated_by = caller.user

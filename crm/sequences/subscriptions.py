@@ -121,11 +121,11 @@ def _hold_contact(contact_id: UUID | None, organization_id: UUID) -> Contact:
     # The lead before the contact, as all writes take them; the contact held so that two subscriptions meet here.
     seen = contacts_of(organization_id).filter(pk=contact_id).first()
     if seen is None or seen.lead_id is None:
-        raise FieldErrors({"contact": GONE if seen is None else "The contact has no lead."})
+        raise FieldErrors({"contact_id": GONE if seen is None else "The contact has no lead."})
     hold_lead(seen.lead_id, organization_id)
     held = contacts_of(organization_id).select_for_update(of=("self",), no_key=True).filter(pk=contact_id).first()
     if held is None or held.lead_id != seen.lead_id:
-        raise FieldErrors({"contact": GONE})
+        raise FieldErrors({"contact_id": GONE})
     return held
 
 
@@ -133,7 +133,7 @@ def _hold_sequence(sequence_id: UUID | None, organization_id: UUID) -> MailSeque
     # Kept from being paused or losing a step until this transaction ends.
     live = "id = %s AND organization_id = %s AND deleted_at IS NULL"
     if sequence_id is None or hold_row(MailSequence, live, [sequence_id, organization_id]) is None:
-        raise FieldErrors({"sequence": GONE})
+        raise FieldErrors({"sequence_id": GONE})
     sequence = MailSequence.objects.get(pk=sequence_id)
     if sequence.status != MailSequence.Status.ACTIVE:
         raise Invalid([f"The sequence is {sequence.status}: nobody can be subscribed to it."])
@@ -147,7 +147,7 @@ def _check_sender(caller: Caller, columns: Columns) -> None:
     own = accounts_of(caller.organization.pk) if is_admin else accounts_of_user(caller.organization.pk, caller.user.pk)
     account = own.filter(pk=columns["sender_account_id"]).first()
     if account is None:
-        raise FieldErrors({"sender_account": GONE})
+        raise FieldErrors({"sender_account_id": GONE})
     try:
         as_sender(str(columns["sender_name"]), str(columns["sender_email"]))
         address = normalise(str(columns["sender_email"]))

@@ -89,7 +89,7 @@ class SubscriptionReader(PartReader):
         for key in (*ids, *texts):
             missing = self.body.get(key) in (None, "") if key != "sender_name" else not self.given(key)
             if missing and (is_new or key in self.body):
-                self.problems[key.removesuffix("_id")] = REQUIRED
+                self.problems[key] = REQUIRED
         for key, prefix in ids.items():
             if self.given(key):
                 self.reference_into(key, key, prefix)

@@ -99,7 +99,7 @@ def test_another_server_does_not_get_the_password_of_the_old_one(close: Close) -
         ({"daily_limit": 10**30}, "daily_limit"),
         ({"hourly_limit": True}, "hourly_limit"),
         ({"minimum_gap_seconds": -1}, "minimum_gap_seconds"),
-        ({"user_id": "user_x"}, "user"),
+        ({"user_id": "user_x"}, "user_id"),
     ],
     ids=repr,
 )

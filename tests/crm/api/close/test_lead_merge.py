@@ -13,7 +13,9 @@ from crm.models import (
     LeadStatusChange,
     OpportunityStatusChange,
     Organization,
+    OutboxMail,
     Role,
+    SequenceSubscription,
     User,
 )
 from tests import factories
@@ -57,10 +59,18 @@ def test_every_table_that_refers_to_a_lead_follows_it(organization: Organization
     """Also one that is yet to be written. What a job did with the source stays with the job."""
     source, destination = (factories.LeadFactory.create(organization=organization) for _ in range(2))
     deal = factories.OpportunityFactory.create(lead=source)
-    factories.ContactFactory.create(lead=source)
+    contact = factories.ContactFactory.create(lead=source)
     for type in ActivityType.values:
         factories.ActivityFactory.create(lead=source, type=type)
     factories.TaskFactory.create(lead=source)
+    SequenceSubscription.objects.create(
+        organization=organization,
+        sequence=factories.SequenceFactory.create(organization=organization),
+        lead=source,
+        contact=contact,
+        sender_account=factories.EmailAccountFactory.create(organization=organization),
+    )
+    OutboxMail.objects.create(organization=organization, purpose="single", address="ida@x.example", lead=source)
     Address.objects.create(lead=source, organization=organization, city="Oslo")
     LeadStatusChange.objects.create(lead=source, organization=organization, new_status=source.status)
     OpportunityStatusChange.objects.create(

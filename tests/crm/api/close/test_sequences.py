@@ -142,7 +142,7 @@ def test_who_waits_for_a_step_that_is_removed_goes_on_with_the_next(
         ({"steps": [{"step_type": "sms", "sms_template_id": "smstmpl_" + "1" * 22}]}, "steps"),
         ({"steps": [{"id": "seqstep_x", "step_type": "call"}]}, "steps"),
         ({"steps": [{"step_type": "call"}] * 101}, "steps"),
-        ({"trigger_query": "x"}, "trigger_query"), ({"owner_id": "user_x"}, "owner"),
+        ({"trigger_query": "x"}, "trigger_query"), ({"owner_id": "user_x"}, "owner_id"),
         ({"allow_manual_enrollment": "x"}, "allow_manual_enrollment"),
     ],
 )  # fmt: skip
@@ -224,7 +224,7 @@ def test_deleting_a_sequence_stops_its_subscriptions_and_frees_its_templates(
     assert (stopped["status"], stopped["status_reason"]) == ("paused", "sequence-deleted")
     resumed = close.put(f"/sequence_subscription/{one['id']}/", {"status": "active"})
     assert list(resumed.json()["field-errors"]) == ["status"]
-    assert close.post("/sequence_subscription/", order).json()["field-errors"] == {"sequence": GONE}
+    assert close.post("/sequence_subscription/", order).json()["field-errors"] == {"sequence_id": GONE}
     assert close.delete(f"/email_template/{close_id('tmpl', template.pk)}/").status_code == 200
 
 
@@ -263,10 +263,11 @@ def test_the_list_needs_a_sequence_a_contact_or_a_lead(close: Close, order: dict
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"sequence_id": None}, "sequence"), ({"sequence_id": "seq_x"}, "sequence"), ({"contact_id": 3}, "contact"),
+        ({"sequence_id": None}, "sequence_id"), ({"sequence_id": "seq_x"}, "sequence_id"),
+        ({"contact_id": 3}, "contact_id"),
         ({"contact_email": ""}, "contact_email"), ({"contact_email": "x"}, "contact_email"),
         ({"contact_email": "other@oakvale.example"}, "contact_email"),
-        ({"sender_account_id": None}, "sender_account"), ({"sender_account_id": "emailacct_x"}, "sender_account"),
+        ({"sender_account_id": None}, "sender_account_id"), ({"sender_account_id": "emailacct_x"}, "sender_account_id"),
         ({"sender_name": None}, "sender_name"), ({"sender_name": "a\nb"}, "sender_email"),
         ({"sender_email": "eve@oakvale.example"}, "sender_email"), ({"sender_email": 3}, "sender_email"),
         ({"calls_assigned_to": "x"}, "calls_assigned_to"), ({"calls_assigned_to": ["user_x"]}, "calls_assigned_to"),
@@ -285,7 +286,7 @@ def test_what_is_wrong_with_a_subscription_is_told_at_its_place(
 def test_a_contact_of_a_deleted_lead_is_refused(close: Close, order: dict[str, object], contact: Contact) -> None:
     told = subscribed(close, order)
     Lead.objects.update(deleted_at=datetime.now(UTC))
-    assert close.post("/sequence_subscription/", order).json()["field-errors"] == {"contact": GONE}
+    assert close.post("/sequence_subscription/", order).json()["field-errors"] == {"contact_id": GONE}
     assert close.get(f"/sequence_subscription/{told['id']}/").status_code == 404
     assert close.get("/sequence_subscription/", lead_id=told["lead_id"]).json()["data"] == []
 
@@ -346,5 +347,5 @@ def test_those_of_another_organization_are_not_there(
         assert stranger.delete(path).status_code == 404
     assert stranger.get("/sequence/").json()["data"] == []
     assert stranger.get("/sequence_subscription/", sequence_id=sequence["id"]).json()["data"] == []
-    assert stranger.post("/sequence_subscription/", order).json()["field-errors"] == {"contact": GONE}
+    assert stranger.post("/sequence_subscription/", order).json()["field-errors"] == {"contact_id": GONE}
     assert delivery.is_due() is False
