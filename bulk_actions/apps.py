@@ -7,7 +7,10 @@ class BulkActionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from bulk_actions.mails import open_jobs
         from bulk_actions.targets import BULK_ACTION_NODE
+        from crm.mail.delivery import register_gate
         from search.external import register
 
         register(BULK_ACTION_NODE)
+        register_gate(open_jobs)

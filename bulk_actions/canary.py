@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Now
 
-from bulk_actions import locks, slots
+from bulk_actions import locks, mails, slots
 from bulk_actions.models import Batch, BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -32,7 +32,12 @@ def leads_left(action: BulkAction) -> int | None:
 
 
 def pause_behind(action: BulkAction) -> None:
-    """Pause the job, in the transaction that found no lead left of its canary: that holds the pace lock."""
+    """Pause the job, in the transaction that found no lead left of its canary: that holds the pace lock.
+
+    Its mails are the trial: it waits until the last of them has left.
+    """
+    if mails.is_sending(action.pk):
+        return
     changes = {"reason": CANARY, "date_paused": Now(), "canary_passed": True}
     if move(action.pk, expected={Status.PROCESSING}, to=Status.PAUSED, **changes):
         transaction.on_commit(partial(slots.ring_startable, action.organization_id), robust=True)

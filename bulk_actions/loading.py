@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from bulk_actions import doorbell, locks, seals, undoing
+from bulk_actions.actions import ACTIONS
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -57,7 +58,7 @@ def load(action_id: UUID) -> None:
             else:
                 n_leads = sealed.n_leads
                 seals.hand_over(sealed, action)
-            if action.max_leads is not None and n_leads > action.max_leads:
+            if exceeds_limit(action, n_leads):
                 raise _TooManyLeads(n_leads)
             moved = move(
                 action_id, expected={Status.LOADING}, to=Status.PROCESSING, n_leads=n_leads, n_objects=n_leads,
@@ -70,7 +71,7 @@ def load(action_id: UUID) -> None:
             "bulk_action.loaded", job_id=str(action_id), n_leads=n_leads, seconds=round(time.monotonic() - began, 3)
         )
     except _TooManyLeads as problem:
-        _give_up(action_id, TOO_MANY_LEADS, too_many_leads(problem.n_leads, action.max_leads))
+        _give_up(action_id, TOO_MANY_LEADS, too_many_leads(action, problem.n_leads))
     except OperationalError as problem:
         if getattr(problem.__cause__, "sqlstate", None) != "57014":  # query_canceled
             raise
@@ -80,8 +81,16 @@ def load(action_id: UUID) -> None:
         _give_up(action_id, "query_failed", f"The query could not be computed: {problem}")
 
 
-def too_many_leads(n_leads: int, max_leads: int) -> str:
-    return f"The query finds {n_leads:,} leads; max_leads allows {max_leads:,}."
+def exceeds_limit(action: BulkAction, n_leads: int) -> bool:
+    """Whether these are more than the job, or its kind, may have."""
+    return any(most is not None and n_leads > most for most in (action.max_leads, ACTIONS[action.kind].max_leads))
+
+
+def too_many_leads(action: BulkAction, n_leads: int) -> str:
+    if action.max_leads is not None and n_leads > action.max_leads:
+        return f"The query finds {n_leads:,} leads; max_leads allows {action.max_leads:,}."
+    most = ACTIONS[action.kind].max_leads
+    return f"The query finds {n_leads:,} leads; a bulk {action.kind} takes {most:,} at most."
 
 
 def _lift_limits() -> None:

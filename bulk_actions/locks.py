@@ -11,6 +11,7 @@ class Purpose(IntEnum):
     LOADER = 1  # one loader at a time
     PACE = 2  # workers of a job with a ceiling count one after the other
     LEDGER = 3  # whoever copies values out of a ledger shares it; scrubbing one takes it exclusively
+    MAIL = 4  # delivery shares it while mail of the job leaves; pause and cancel take it exclusively
     SLOT = 16  # + number: one slice per slot of a job
 
 
@@ -28,6 +29,16 @@ def share_gate(action_id: UUID) -> None:
 def close_gate(action_id: UUID) -> None:
     """Wait until nobody is inside the gate. Raises OperationalError when `lock_timeout` runs out first."""
     _run("SELECT pg_advisory_xact_lock(%s)", action_id, Purpose.GATE)
+
+
+def share_mail_gate(action_id: UUID) -> None:
+    """The same for the mail of the job that is about to leave."""
+    _run("SELECT pg_advisory_xact_lock_shared(%s)", action_id, Purpose.MAIL)
+
+
+def close_mail_gate(action_id: UUID) -> None:
+    """Wait until no mail of the job is leaving. Raises OperationalError when `lock_timeout` runs out first."""
+    _run("SELECT pg_advisory_xact_lock(%s)", action_id, Purpose.MAIL)
 
 
 def wait_for_pace(action_id: UUID) -> None:

@@ -1,9 +1,11 @@
 """Whether leads still match the filter that chose them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F
 from django.db.models.expressions import RawSQL
 
@@ -16,7 +18,7 @@ from search.expressions import IsAnyOf
 from search.resolve import Resolved
 
 NO_LONGER_MATCHES = "no_longer_matches"
-_MESSAGE = "The lead no longer matched the filter when its turn came."
+MESSAGE = "The lead no longer matched the filter when its turn came."
 
 Condition = tuple[str, dict[str, object]]
 
@@ -43,6 +45,20 @@ def condition_of(action_id: UUID) -> Condition:
     return no_longer_matches(Resolved.from_json(action.resolved_query), action.organization_id)
 
 
+def lost(action: BulkAction, lead_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these leads that no longer match the job's filter."""
+    condition, parameters = condition_of(action.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH target AS MATERIALIZED (SELECT unnest(%(leads)s::uuid[]) AS lead_id)
+            SELECT lead_id FROM target WHERE {condition}
+            """,
+            {**parameters, "leads": list(lead_ids)},
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
 def skipping(action: BulkAction, change: Change) -> Change:
     """The change, with leads skipped that no longer match the job's filter."""
     condition, parameters = condition_of(action.pk)
@@ -51,5 +67,5 @@ def skipping(action: BulkAction, change: Change) -> Change:
         change,
         skip_code=own if change.skip_code is None else f"coalesce({own}, {change.skip_code})",
         parameters={**change.parameters, **parameters},
-        messages={**change.messages, NO_LONGER_MATCHES: _MESSAGE},
+        messages={**change.messages, NO_LONGER_MATCHES: MESSAGE},
     )

@@ -13,6 +13,7 @@ from crm.models.base import Dated, Keyed, plain_reference
 class Kind(models.TextChoices):
     DELETE = "delete"
     EDIT = "edit"
+    EMAIL = "email"
 
 
 DEFAULT_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself
@@ -31,7 +32,8 @@ class Priority(models.IntegerChoices):
     HIGH = 1, "high"
 
 
-PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit"}  # of the ids of jobs in Close's API
+# Of the ids of jobs in Close's API.
+PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit", Kind.EMAIL: "bulkemail"}
 
 
 class BulkAction(Keyed, Dated):
@@ -41,7 +43,8 @@ class BulkAction(Keyed, Dated):
     `query` is the one-line text that came instead of an `s_query`, which is then its translation.
     `s_query` is what the caller sent; `resolved_query` is what it meant at that moment (current user, zone and `now`
     fixed), and the only thing that loading reads. The `n_*` result columns are written once, when the job ends; until
-    then the counts are sums over `Batch` (see `bulk_actions.progress`).
+    then the counts are sums over `Batch` (see `bulk_actions.progress`). Objects are what the kind treats: leads, or the
+    mails to them. `n_objects` is the number of leads until the job ends, and each done batch says how many it had.
     """
 
     organization = models.ForeignKey("crm.Organization", models.CASCADE, related_name="+", db_index=False)
@@ -84,6 +87,7 @@ class BulkAction(Keyed, Dated):
     n_unchanged = models.BigIntegerField(null=True)
     n_skipped = models.BigIntegerField(null=True)
     n_failed = models.BigIntegerField(null=True)
+    n_unknown = models.BigIntegerField(null=True, help_text="Mails of which nobody knows whether they left.")
     date_ledger_purged = models.DateTimeField(null=True, help_text="From then on only the counts are known.")
 
     class Meta:
@@ -145,6 +149,10 @@ class Batch(models.Model):
     same order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and
     failed leads have a `LeadOutcome`; all others of `lead_ids` are unchanged.
     `n_succeeded + n_unchanged + n_skipped + n_failed == n_leads` once done; all four are 0 before.
+
+    In a job that sends mail, `mail_ids` are the mails that were reserved, and `mail_places` (in the same order) the
+    places of their leads in `lead_ids`, from 1 on. What became of them says the outbox; what was skipped or failed
+    before has a `LeadOutcome` each. All that together are `n_objects` (null: as many as leads), at least one per lead.
     `rank` is the place of its first lead in the job's order, from 1 on: a lead keeps its place when batches are split.
     `given` (undo only, in the order of `lead_ids`): what each lead is to get back, `{"from": …, "to": …}`.
     """
@@ -160,6 +168,9 @@ class Batch(models.Model):
     )
     tried_at = models.DateTimeField(null=True, help_text="When a worker was about to try an isolated batch.")
     changed_ids = ArrayField(models.UUIDField(), null=True)
+    mail_ids = ArrayField(models.UUIDField(), null=True)
+    mail_places = ArrayField(models.IntegerField(), null=True)
+    n_objects = models.IntegerField(null=True)
     before = models.JSONField(null=True)
     n_succeeded = models.IntegerField(db_default=0)
     n_unchanged = models.IntegerField(db_default=0)
@@ -174,7 +185,7 @@ class Batch(models.Model):
             # Sums over a job, and its latest pace, without reading the arrays.
             models.Index(
                 fields=["action", "date_done"],
-                include=["n_leads", "n_succeeded", "n_unchanged", "n_skipped", "n_failed"],
+                include=["n_leads", "n_objects", "n_succeeded", "n_unchanged", "n_skipped", "n_failed"],
                 name="batch_progress",
             ),
         ]
@@ -183,15 +194,20 @@ class Batch(models.Model):
 class Outcome(models.TextChoices):
     SKIPPED = "skipped"
     FAILED = "failed"
+    UNKNOWN = "unknown"  # a mail that may have left, and is now another job's to send again
 
 
 class LeadOutcome(models.Model):
-    """A lead that did not go well, and why. Leads that did have no row."""
+    """A lead that did not go well, and why. Leads that did have no row.
+
+    In a job that sends mail: a mail that was not reserved, and to which address; `email` null where there was none.
+    """
 
     id = models.BigAutoField(primary_key=True)
     action = plain_reference("bulk_actions.BulkAction")
     batch = plain_reference("bulk_actions.Batch")
     lead = plain_reference("crm.Lead")
+    email = models.TextField(null=True)
     outcome = models.TextField(choices=Outcome.choices)
     code = models.TextField()
     message = models.TextField()
@@ -236,6 +252,13 @@ class BulkDelete(BulkAction):
 
 class BulkEdit(BulkAction):
     objects = _OfKind(Kind.EDIT)
+
+    class Meta:
+        proxy = True
+
+
+class BulkEmail(BulkAction):
+    objects = _OfKind(Kind.EMAIL)
 
     class Meta:
         proxy = True

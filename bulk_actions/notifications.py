@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db.models import Count
 
-from bulk_actions.actions import describe
+from bulk_actions.actions import MAILING, describe
 from bulk_actions.models import BulkAction, LeadOutcome
 from bulk_actions.states import Status
 from crm.mail.outbox import reserve_notice
@@ -36,14 +36,10 @@ def _body(action: BulkAction) -> str:
         "",
         f"What:       {describe(action)}",
         f"Leads:      {_number(action.n_leads)}",
-        f"Changed:    {_number(action.n_succeeded)}",
-        f"Unchanged:  {_number(action.n_unchanged)}",
-        f"Skipped:    {_number(action.n_skipped)}",
-        f"Failed:     {_number(action.n_failed)}",
+        *_counts(action),
     ]
-    left = (action.n_leads or 0) - sum(
-        n or 0 for n in (action.n_succeeded, action.n_unchanged, action.n_skipped, action.n_failed)
-    )
+    counts = (action.n_succeeded, action.n_unchanged, action.n_skipped, action.n_failed, action.n_unknown)
+    left = (action.n_objects or 0) - sum(n or 0 for n in counts)
     if left:
         lines.append(f"Not tried:  {_number(left)}")
     if action.date_started and action.date_finished:
@@ -54,7 +50,8 @@ def _body(action: BulkAction) -> str:
         LeadOutcome.objects.filter(action=action.pk).values("outcome", "code").annotate(n=Count("pk")).order_by("-n")
     )
     if reasons:
-        lines += ["", "Why leads were skipped or failed:"]
+        what = "mails were not made" if action.kind in MAILING else "leads were skipped or failed"
+        lines += ["", f"Why {what}:"]
         lines += [f"  {row['outcome']}: {row['code']}: {_number(row['n'])}" for row in reasons]
     lines += [
         "",
@@ -64,6 +61,23 @@ def _body(action: BulkAction) -> str:
     if action.created_by.is_staff:
         lines.append(f"Admin:      {settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/")
     return "\n".join(lines) + "\n"
+
+
+def _counts(action: BulkAction) -> list[str]:
+    if action.kind in MAILING:
+        return [
+            f"Mails:      {_number(action.n_objects)}",
+            f"Sent:       {_number(action.n_succeeded)}",
+            f"Skipped:    {_number(action.n_skipped)}",
+            f"Failed:     {_number(action.n_failed)}",
+            f"Unknown:    {_number(action.n_unknown)}",
+        ]
+    return [
+        f"Changed:    {_number(action.n_succeeded)}",
+        f"Unchanged:  {_number(action.n_unchanged)}",
+        f"Skipped:    {_number(action.n_skipped)}",
+        f"Failed:     {_number(action.n_failed)}",
+    ]
 
 
 def _number(value: int | None) -> str:

@@ -14,8 +14,9 @@ _LOOK_AGAIN_SECONDS = 1.0  # at the latest: the ceiling may have been changed
 class Pace:
     """Leads per transaction, steered so that one takes about `BULK_BATCH_TARGET_SECONDS`."""
 
-    def __init__(self) -> None:
-        self.leads = settings.BULK_STORED_BATCH
+    def __init__(self, leads: int | None = None) -> None:
+        """`leads`: how many the first transaction takes on; a stored batch where it is not said."""
+        self.leads = leads or settings.BULK_STORED_BATCH
 
     @property
     def batches(self) -> int:

@@ -8,9 +8,10 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Sum
 
-from bulk_actions.actions import ACTIONS
+from bulk_actions.actions import ACTIONS, CHANGING, MAILING
 from bulk_actions.actions.base import GONE, GONE_MESSAGE
-from bulk_actions.loading import TOO_MANY_LEADS, freeze, targets_of, too_many_leads
+from bulk_actions.loading import TOO_MANY_LEADS, exceeds_limit, freeze, targets_of, too_many_leads
+from bulk_actions.mail_previews import MailForecast, forecast
 from bulk_actions.models import BulkAction, Kind, Preview, Transition
 from bulk_actions.services import Order
 from bulk_actions.sql import named
@@ -22,6 +23,7 @@ MAX_SAMPLES = 20
 # Leads per second where nothing has been measured: a tenth of what two workers on a small machine do
 # (docs/performance.md), so that a first job is sooner done than was said.
 DEFAULT_RATE = 10_000.0
+_DEFAULT_MAIL_RATE = 100.0  # to a mail server that is neither near nor in a hurry
 _JOBS_MEASURED = 20  # the latest ones
 _LEADS_MEASURED = 1000  # at least, in one job: a smaller one is mostly its way to the worker and back
 
@@ -56,7 +58,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`would_change`, `already_equal` and those of `blocked` add up to `n_leads`."""
+    """`would_change`, `already_equal` and those of `blocked` add up to `n_leads`.
+
+    Of a job that sends mail, `mails` says what would be sent; where there are too many leads, it is empty.
+    """
 
     n_leads: int
     would_change: int
@@ -65,6 +70,7 @@ class Forecast:
     samples: tuple[Sample, ...]
     estimate: Estimate
     sealed: Preview | None
+    mails: MailForecast | None = None
 
 
 def preview(*, order: Order, caller: Caller, seal: bool = False, asked: Mapping[str, str] | None = None) -> Forecast:
@@ -84,12 +90,43 @@ def preview(*, order: Order, caller: Caller, seal: bool = False, asked: Mapping[
         else:
             sql, values = named(targets, parameters, "target")
             frozen = f"SELECT lead_id, row_number() OVER () AS place FROM ({sql}) AS found(lead_id)", values
+        if order.kind in MAILING:
+            return _of_mails(job, order, caller, sealed, *frozen)
         n_leads, n_gone, n_differing, samples = _judged(job, *frozen)
     return Forecast(
         n_leads=n_leads,
-        **_outcomes(order, n_leads, n_gone, n_differing, samples),
+        **_outcomes(job, n_leads, n_gone, n_differing, samples),
         estimate=_estimate(order, caller, n_leads),
         sealed=sealed,
+    )
+
+
+def _of_mails(
+    job: BulkAction,
+    order: Order,
+    caller: Caller,
+    sealed: Preview | None,
+    targets: str,
+    parameters: Mapping[str, object],
+) -> Forecast:
+    most = ACTIONS[job.kind].max_leads
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH target AS MATERIALIZED ({targets}),
+            first AS (SELECT lead_id, place FROM target ORDER BY place LIMIT {most:d})
+            SELECT (SELECT count(*) FROM target), (SELECT array_agg(lead_id ORDER BY place) FROM first)
+            """,
+            parameters,
+        )
+        n_leads, lead_ids = cursor.fetchone()
+    fits = not exceeds_limit(job, n_leads)
+    return Forecast(
+        n_leads=n_leads,
+        **_outcomes(job, n_leads, 0, n_leads, []),
+        estimate=_estimate(order, caller, n_leads),
+        sealed=sealed,
+        mails=forecast(job, lead_ids or []) if fits else None,
     )
 
 
@@ -124,7 +161,7 @@ _FROZEN = """
 
 def _judged(job: BulkAction, targets: str, parameters: Mapping[str, object]) -> tuple[int, int, int, list[Sample]]:
     """How many leads there are, how many of them are gone, how many would change; and the first of those."""
-    effect = ACTIONS[job.kind].effect(job.params)
+    effect = CHANGING[job.kind].effect(job.params)
     # Numbers and samples from one statement, so that they agree.
     statement = f"""
         WITH target AS MATERIALIZED ({targets}),
@@ -148,9 +185,9 @@ def _judged(job: BulkAction, targets: str, parameters: Mapping[str, object]) -> 
     return numbers[0], numbers[1], numbers[2], samples
 
 
-def _outcomes(order: Order, n_leads: int, n_gone: int, n_differing: int, samples: list[Sample]) -> dict[str, object]:
-    if order.max_leads is not None and n_leads > order.max_leads:
-        blocked = [Blocked(TOO_MANY_LEADS, too_many_leads(n_leads, order.max_leads), n_leads)]
+def _outcomes(job: BulkAction, n_leads: int, n_gone: int, n_differing: int, samples: list[Sample]) -> dict[str, object]:
+    if exceeds_limit(job, n_leads):
+        blocked = [Blocked(TOO_MANY_LEADS, too_many_leads(job, n_leads), n_leads)]
         return {"would_change": 0, "already_equal": 0, "blocked": tuple(blocked), "samples": ()}
     # Frozen a moment ago, and deleted since.
     blocked = [Blocked("lead_gone", GONE_MESSAGE, n_gone)] if n_gone else []
@@ -163,8 +200,9 @@ def _outcomes(order: Order, n_leads: int, n_gone: int, n_differing: int, samples
 
 
 def _estimate(order: Order, caller: Caller, n_leads: int) -> Estimate:
+    default = _DEFAULT_MAIL_RATE if order.kind in MAILING else DEFAULT_RATE
     measured = _measured_rate(caller.organization.pk, order.kind)
-    rate, basis = (measured, "measured") if measured else (DEFAULT_RATE, "default")
+    rate, basis = (measured, "measured") if measured else (default, "default")
     if order.leads_per_minute is not None and order.leads_per_minute / 60 < rate:
         rate, basis = order.leads_per_minute / 60, "ceiling"
     return Estimate(round(n_leads / rate, 1), round(rate, 1), basis)

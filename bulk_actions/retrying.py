@@ -2,39 +2,86 @@
 
 from collections.abc import Collection
 
-from bulk_actions.models import BulkAction, Kind, LeadOutcome
+from django.db import transaction
+
+from bulk_actions.actions import MAILING
+from bulk_actions.models import BulkAction, Kind, LeadOutcome, Outcome
 from bulk_actions.services import Order, create_bulk_action
+from bulk_actions.states import FINAL
 from bulk_actions.targets import node_of, refuse_purged, spelled
 from bulk_actions.undoing import refuse_unfinished
 from crm.auth import Caller
-from crm.errors import FieldErrors
+from crm.errors import Conflict, FieldErrors
+from crm.models import MailState, OutboxMail, Purpose
 from search.resolve import Resolved
 
+_COLUMNS = {Outcome.SKIPPED: "n_skipped", Outcome.FAILED: "n_failed"}
 
-def retry(*, action: BulkAction, outcomes: Collection[str], caller: Caller) -> BulkAction:
+
+def retry(
+    *,
+    action: BulkAction,
+    outcomes: Collection[str],
+    caller: Caller,
+    confirm_possible_duplicates: object = None,
+) -> BulkAction:
     """A new job over the leads that were skipped or have failed, whichever `outcomes` says; those deleted since then
     do not count, but for the retry of an undo, which is one too.
 
-    Raises FieldErrors("status") for a job that has not ended, FieldErrors("outcome") when it has none such, and
-    `LedgerPurged`.
+    Of a job that sends mail: whoever has got its mail gets none again. With the outcome `unknown`, which stands alone,
+    the new job sends the very mails that may have left once more, if a person has said `confirm_possible_duplicates`
+    true. Raises FieldErrors("status") for a job that has not ended, FieldErrors("outcome") when it has none such,
+    `LedgerPurged`; `Conflict` while another retry of a job that sends mail lives.
     """
-    action.refresh_from_db()
-    refuse_unfinished(action, "retry")
-    refuse_purged(action)
-    if not LeadOutcome.objects.filter(action=action.pk, outcome__in=outcomes).exists():
-        raise FieldErrors({"outcome": f"The job has no leads that are {' or '.join(outcomes)}."})
-    order = Order(
-        kind=Kind(action.kind),
-        params=action.params,
-        s_query=spelled(action, outcomes),
-        resolved_query=Resolved("lead", node_of(action, outcomes)).to_json(),
-        sort=[],
-        results_limit=None,
-        send_done_email=action.send_done_email,
-        leads_per_minute=action.leads_per_minute,
-        priority=action.priority,
-        max_failure_ratio=action.max_failure_ratio,
-        retry_of_id=action.pk,
-        undo_of_id=action.undo_of_id,
-    )
-    return create_bulk_action(order=order, caller=caller)
+    with transaction.atomic():
+        original = BulkAction.objects.select_for_update(no_key=True).get(pk=action.pk)  # one retry at a time
+        refuse_unfinished(original, "retry")
+        refuse_purged(original)
+        params = dict(original.params)
+        if original.kind in MAILING:
+            _refuse_second(original)
+            params = _params_of_mails(original, outcomes, confirm_possible_duplicates)
+        elif not LeadOutcome.objects.filter(action=original.pk, outcome__in=outcomes).exists():
+            raise _none(outcomes)
+        order = Order(
+            kind=Kind(original.kind),
+            params=params,
+            s_query=spelled(original, outcomes),
+            resolved_query=Resolved("lead", node_of(original, outcomes)).to_json(),
+            sort=[],
+            results_limit=None,
+            send_done_email=original.send_done_email,
+            leads_per_minute=original.leads_per_minute,
+            priority=original.priority,
+            max_failure_ratio=original.max_failure_ratio,
+            retry_of_id=original.pk,
+            undo_of_id=original.undo_of_id,
+        )
+        return create_bulk_action(order=order, caller=caller)
+
+
+def _params_of_mails(original: BulkAction, outcomes: Collection[str], confirmed: object) -> dict[str, object]:
+    params = {key: value for key, value in original.params.items() if key != "again"}
+    if Outcome.UNKNOWN not in outcomes:
+        if not any(getattr(original, _COLUMNS[Outcome(outcome)]) for outcome in outcomes):
+            raise _none(outcomes)
+        return params
+    if set(outcomes) != {Outcome.UNKNOWN}:
+        raise FieldErrors({"outcome": "Mails that may have left take a job of their own: ask for unknown alone."})
+    mails = OutboxMail.objects.filter(source_id=original.pk, purpose=Purpose.BULK, state=MailState.UNKNOWN)
+    if not mails.exists():
+        raise _none(outcomes)
+    if confirmed is not True:
+        problem = "These mails may have left, and their recipients may get them twice. Say true to send them again."
+        raise FieldErrors({"confirm_possible_duplicates": problem})
+    return {**params, "again": True}
+
+
+def _refuse_second(original: BulkAction) -> None:
+    earlier = BulkAction.objects.filter(retry_of=original.pk).exclude(status__in=FINAL).first()
+    if earlier is not None:
+        raise Conflict(f"The job is being retried by {earlier.api_id}.")
+
+
+def _none(outcomes: Collection[str]) -> FieldErrors:
+    return FieldErrors({"outcome": f"The job has no leads that are {' or '.join(outcomes)}."})

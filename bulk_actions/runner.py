@@ -2,8 +2,10 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -22,8 +24,8 @@ from django.db import (
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from bulk_actions import breaker, canary, doorbell, ledger, locks, matches, slots, turns
-from bulk_actions.actions import Change, change_of
+from bulk_actions import breaker, canary, doorbell, ledger, locks, mails, matches, slots, turns
+from bulk_actions.actions import MAILING, change_of
 from bulk_actions.errors import JobImpossible
 from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction, OnChanged
@@ -37,9 +39,12 @@ log = structlog.get_logger(__name__)
 
 ROLLED_BACK = "batches_rolled_back"  # the counter
 _ROW_PROBLEMS = (DataError, IntegrityError, InternalError, ProgrammingError)
+# A template may take half a second for one mail, and WORKER_TRANSACTION_SECONDS end the transaction.
+_FIRST_LEADS_MAILED = 25
 _ISOLATION_SECONDS = 1.0  # that a transaction may spend on finding leads that the database refuses
 
 Piece = tuple[int, int]  # a claimed batch, and how many leads it has
+Apply = Callable[[list[int]], None]  # works these batches, in the transaction at hand
 
 
 class Slice(Enum):
@@ -90,9 +95,11 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
     if action.status not in ACTIVE and not slots.start_if_free(action):
         return Slice.NOTHING
     load(action_id)
+    if action.kind in MAILING:
+        mails.let_go(action)
     if action.on_changed == OnChanged.SKIP:
         matches.condition_of(action_id)  # compiled before a transaction would lie idle over it
-    last = _work(action_id, number)
+    last = _work(action_id, number, Pace(_FIRST_LEADS_MAILED if action.kind in MAILING else None))
     if last.end in (Slice.NOTHING, Slice.SURPLUS):
         finish(action_id)
     else:
@@ -107,10 +114,10 @@ def _ring_others(action_id: UUID, numbers: range) -> None:
     doorbell.ring(action_id, [number for number in numbers if number < n_pending])
 
 
-def _work(action_id: UUID, number: int) -> _Step:
+def _work(action_id: UUID, number: int, pace: Pace) -> _Step:
     """Steps until the slice is over; the last one says how it ended. A slice that is cut off stays noted as begun."""
     started = _note_start(action_id)
-    turn_began, pace, first, n_rung = time.monotonic(), Pace(), True, 0
+    turn_began, first, n_rung = time.monotonic(), True, 0
     # Workers have died over this job and nothing was done since: from here on, one batch at a time, each noted before
     # it is tried, so that the guilty one is known by the next death.
     careful = started > 3 + settings.BULK_WORKERS
@@ -218,20 +225,27 @@ def _shortened(batch_id: int, n_leads: int, most: int) -> Piece:
 
 def _applied(action: BulkAction, pieces: list[Piece]) -> _Step:
     deadline = time.monotonic() + _ISOLATION_SECONDS
+    return apply_or_isolate(action, _apply_of(action), pieces, deadline)
+
+
+def _apply_of(action: BulkAction) -> Apply:
+    """How the batches of this job are worked. Raises JobImpossible."""
+    if action.kind in MAILING:
+        return partial(MAILING[action.kind].apply, action)
     change = change_of(action)
     if action.on_changed == OnChanged.SKIP:
         change = matches.skipping(action, change)
-    return apply_or_isolate(action, change, pieces, deadline)
+    return partial(ledger.apply, action, change)
 
 
-def apply_or_isolate(action: BulkAction, change: Change, pieces: list[Piece], deadline: float) -> _Step:
-    """Apply the change; when the database refuses, halve until only the guilty leads are left, and let those fail.
+def apply_or_isolate(action: BulkAction, apply: Apply, pieces: list[Piece], deadline: float) -> _Step:
+    """Work these batches; when the database refuses, halve until only the guilty leads are left, and let those fail.
 
     After `deadline` (monotonic seconds) what is left stays pending, in smaller batches: the gate is not held for long.
     """
     try:
         with transaction.atomic():
-            ledger.apply(action, change, [batch_id for batch_id, _ in pieces])
+            apply([batch_id for batch_id, _ in pieces])
         return _Step(sum(n_leads for _, n_leads in pieces))
     except _ROW_PROBLEMS as problem:
         if is_cut_off(problem):
@@ -250,7 +264,7 @@ def apply_or_isolate(action: BulkAction, change: Change, pieces: list[Piece], de
     total = _Step()
     for part in halves:
         if time.monotonic() < deadline:
-            step = apply_or_isolate(action, change, part, deadline)
+            step = apply_or_isolate(action, apply, part, deadline)
             total.n_leads, total.n_failed = total.n_leads + step.n_leads, total.n_failed + step.n_failed
     return total
 

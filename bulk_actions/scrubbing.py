@@ -23,7 +23,7 @@ held AS MATERIALIZED (
     FROM bulk_actions_batch AS batch, unnest(batch.lead_ids) AS target(lead_id)
     WHERE batch.action_id = %(action)s AND target.lead_id IN (SELECT lead_id FROM gone)),
 outcomes AS (
-    UPDATE bulk_actions_leadoutcome SET message = %(message)s
+    UPDATE bulk_actions_leadoutcome SET message = %(message)s, email = NULL
     WHERE batch_id IN (SELECT id FROM held) AND lead_id IN (SELECT lead_id FROM gone) AND message <> %(message)s
     RETURNING id),
 batches AS (

@@ -12,7 +12,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from bulk_actions import doorbell, locks, notifications, seals, slots
+from bulk_actions import doorbell, locks, mails, notifications, seals, slots
+from bulk_actions.actions import MAILING
 from bulk_actions.models import (
     DEFAULT_FAILURE_RATIO,
     Batch,
@@ -100,7 +101,8 @@ def adjust(*, action: BulkAction, by: User, **changes: Unpack[Changes]) -> BulkA
 
 
 def pause(*, action: BulkAction, by: User, reason: str = "", **changes: Unpack[Changes]) -> BulkAction:
-    """Stop the job. When this returns, no lead changes any more until it is resumed. The settings change with it.
+    """Stop the job. When this returns, no lead changes any more until it is resumed, and no mail of it leaves. The
+    settings change with it.
 
     Asked again of a paused job it keeps the same promise: the first call may have died before it could answer.
     Raises FieldErrors("status") for a job that cannot be paused.
@@ -110,7 +112,7 @@ def pause(*, action: BulkAction, by: User, reason: str = "", **changes: Unpack[C
         _move_or_refuse(action, to=Status.PAUSED, verb="pause", by=by, reason=reason, date_paused=Now(), **changes)
     elif changes:
         adjust(action=action, by=by, **changes)
-    _stand_still(action.pk)
+    _stand_still(action)
     slots.ring_startable(action.organization_id)
     action.refresh_from_db()
     return action
@@ -131,7 +133,8 @@ def resume(*, action: BulkAction, by: User, reason: str = "", **changes: Unpack[
 
 
 def cancel(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
-    """End the job for good, with what is done done. Needs no worker; when this returns, no lead changes any more.
+    """End the job for good, with what is done done. Needs no worker; when this returns, no lead changes any more, and
+    no mail of the job leaves.
 
     The job ends as `error` with the code `cancelled`. Raises FieldErrors("status") for a finished job.
     """
@@ -140,7 +143,7 @@ def cancel(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
         action, to=Status.ERROR, verb="cancel", by=by, reason=reason or message, error_code=CANCELLED,
         error_message=message, date_finished=Now(),
     )  # fmt: skip
-    _stand_still(action.pk)
+    _stand_still(action)
     _settle(action.pk)
     slots.ring_startable(action.organization_id)
     action.refresh_from_db()
@@ -148,9 +151,12 @@ def cancel(*, action: BulkAction, by: User, reason: str = "") -> BulkAction:
 
 
 def finish(action_id: UUID) -> bool:
-    """Move a job whose every lead has its outcome to `done`; False while a batch is pending, or when it is done."""
+    """Move a job whose every lead has its outcome to `done`; False while a batch is pending, or when it is done.
+
+    A job that sends mail goes on until none of it is left to be sent.
+    """
     with transaction.atomic():
-        if Batch.objects.filter(action=action_id, date_done__isnull=True).exists():
+        if Batch.objects.filter(action=action_id, date_done__isnull=True).exists() or mails.is_sending(action_id):
             return False
         if not move(action_id, expected={Status.PROCESSING}, to=Status.DONE, date_finished=Now()):
             return False
@@ -167,7 +173,7 @@ def end_with_error(action_id: UUID, code: str, message: str) -> None:
         changes = {"error_code": code, "error_message": message, "date_finished": Now()}
         if not move(action_id, expected=expected, to=Status.ERROR, reason=message, **changes):
             return
-    _stand_still(action_id)
+    _stand_still(BulkAction.objects.get(pk=action_id))
     action = _settle(action_id)
     log.warning("bulk_action.error", job_id=str(action_id), code=code)
     slots.ring_startable(action.organization_id)
@@ -175,7 +181,7 @@ def end_with_error(action_id: UUID, code: str, message: str) -> None:
 
 def settle_interrupted(action_id: UUID) -> None:
     """Complete an ending whose process died between the move to `error` and the counts. Harmless on any other job."""
-    _stand_still(action_id)
+    _stand_still(BulkAction.objects.get(pk=action_id))
     _settle(action_id)
 
 
@@ -191,8 +197,19 @@ def _move_or_refuse(action: BulkAction, *, to: Status, verb: str, by: User, reas
                 return
 
 
-def _stand_still(action_id: UUID) -> None:
-    """Wait until no batch of the job is in hand, having stopped its loader. The new status must be committed before.
+def _stand_still(action: BulkAction) -> None:
+    """Wait until nothing of the job is in hand, and put the mail that it has in the outbox aside.
+
+    The new status must be committed before.
+    """
+    _wait_for_batches(action.pk)
+    if action.kind in MAILING:
+        mails.stand_still(action.pk)
+        mails.hold_back(action.pk)
+
+
+def _wait_for_batches(action_id: UUID) -> None:
+    """Wait until no batch of the job is in hand, having stopped its loader.
 
     Work holds the gate shared and re-reads the status inside it; whoever comes after us sees that it must not begin.
     A session that does not leave within `BULK_PAUSE_GRACE_SECONDS` is ended, so the promise has no exception.
@@ -223,17 +240,21 @@ def _signal(function: str, pid: int) -> None:
 
 
 def _settle(action_id: UUID) -> BulkAction:
-    """Write the final counts on an ended job, and reserve its mail, once, in one transaction."""
+    """Write the final counts on an ended job, and reserve its mail, once, in one transaction.
+
+    Not while mail of the job is in the hands of delivery, which will put it back or say what became of it.
+    """
     with transaction.atomic():
         action = (
             BulkAction.objects.select_for_update(no_key=True, of=("self",))
             .select_related("organization", "created_by")
             .get(pk=action_id)
         )
-        if action.n_succeeded is None and action.status in FINAL:
-            for name, value in sums_of(action_id).items():
+        if action.n_succeeded is None and action.status in FINAL and not mails.is_sending(action_id):
+            sums = sums_of(action)
+            for name, value in sums.items():
                 setattr(action, name, value)
-            action.save(update_fields=["n_succeeded", "n_unchanged", "n_skipped", "n_failed"])
+            action.save(update_fields=list(sums))
             notifications.reserve_mail(action)
     return action
 

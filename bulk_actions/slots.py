@@ -4,11 +4,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from bulk_actions import doorbell
-from bulk_actions.models import BulkAction
+from bulk_actions.models import Batch, BulkAction, Kind
 from bulk_actions.states import ACTIVE, WAITING, Status
 from bulk_actions.transitions import move
 
@@ -22,6 +22,15 @@ def queue() -> QuerySet[BulkAction]:
     """
     due = Q(run_at__isnull=True) | Q(run_at__lte=Now())
     return BulkAction.objects.filter(due, status__in=WAITING).order_by(*QUEUE_ORDER)
+
+
+def at_work() -> QuerySet[BulkAction]:
+    """The jobs that hold a slot, of all organizations: not those that only wait for their last mails to leave, which
+    may take an account days."""
+    pending = Exists(Batch.objects.filter(action=OuterRef("pk"), date_done__isnull=True))
+    return BulkAction.objects.filter(
+        ~Q(kind=Kind.EMAIL) | Q(status=Status.LOADING) | pending, status__in=ACTIVE
+    ).order_by()
 
 
 def start_if_free(action: BulkAction) -> bool:
@@ -40,7 +49,7 @@ def start_if_free(action: BulkAction) -> bool:
 
 def startable(organization_id: UUID) -> list[UUID]:
     """The waiting jobs of the organization that have a free slot, the first of its queue."""
-    running = BulkAction.objects.filter(organization=organization_id, status__in=ACTIVE).count()
+    running = at_work().filter(organization=organization_id).count()
     free = settings.BULK_MAX_RUNNING_PER_ORGANIZATION - running
     if free <= 0:
         return []

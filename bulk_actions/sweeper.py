@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
-from bulk_actions import doorbell, locks, seals, slots
+from bulk_actions import doorbell, locks, mails, seals, slots
 from bulk_actions.models import Batch, BulkAction
 from bulk_actions.services import PAUSE_EXPIRED, end_with_error, settle_interrupted
 from bulk_actions.states import ACTIVE, Status
@@ -34,7 +34,12 @@ def sweep() -> None:
 
 
 def _stands(action_id: UUID, moved: datetime) -> bool:
-    """Whether nothing of the running job was committed for a while, and nobody is at it."""
+    """Whether nothing of the running job was committed for a while, and nobody is at it.
+
+    One that waits for its mails to leave does not stand: delivery has its own sweep.
+    """
+    if mails.is_sending(action_id):
+        return False
     last = Batch.objects.filter(action=action_id, date_done__isnull=False).aggregate(last=Max("date_done"))["last"]
     if max(moved, last or moved) > timezone.now() - timedelta(seconds=_STANDING_SECONDS):
         return False

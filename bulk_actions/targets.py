@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import BooleanField, Expression, F, Func
 from django.db.models.expressions import RawSQL
 
+from bulk_actions.actions import MAILING
 from bulk_actions.errors import LedgerPurged
 from bulk_actions.models import PREFIX, BulkAction
 from crm.ids import parse_close_id
@@ -21,6 +22,7 @@ _COUNTED = {
     "unchanged": "batch.n_unchanged",
     "skipped": "batch.n_skipped",
     "failed": "batch.n_failed",
+    "unknown": "0",  # only mails are; they are not counted here
     "pending": "CASE WHEN batch.date_done IS NULL THEN batch.n_leads ELSE 0 END",
 }
 OUTCOMES = tuple(_COUNTED)
@@ -48,6 +50,40 @@ def rows_of(batches: str) -> str:
             UNION ALL
             SELECT noted.batch_id, noted.lead_id, noted.outcome, noted.code, noted.message
             FROM {batches} AS batch JOIN bulk_actions_leadoutcome AS noted ON noted.batch_id = batch.id) AS known
+            ON known.batch_id = batch.id AND known.lead_id = target.lead_id
+    """
+
+
+def mails_of(batches: str) -> str:
+    """The same for a job that sends mail: a row for each mail, and for each lead that gets none, with its `email`.
+
+    `is_mail` tells the mails that were reserved. What is known of them says the outbox, as far as they are the job's
+    own still: a mail that another job sends again has a `LeadOutcome` here.
+    """
+    return f"""
+        SELECT batch.rank + target.place - 1 AS place, target.lead_id, known.email, known.is_mail,
+               CASE WHEN batch.date_done IS NULL THEN 'pending' ELSE known.outcome END AS outcome,
+               known.code, known.message
+        FROM {batches} AS batch
+        CROSS JOIN LATERAL unnest(batch.lead_ids) WITH ORDINALITY AS target(lead_id, place)
+        LEFT JOIN (
+            SELECT noted.batch_id, noted.lead_id, noted.email, false AS is_mail, noted.outcome, noted.code,
+                   noted.message
+            FROM {batches} AS batch JOIN bulk_actions_leadoutcome AS noted ON noted.batch_id = batch.id
+            UNION ALL
+            SELECT batch.id, batch.lead_ids[mine.place],
+                   CASE WHEN mail.address <> 'erased-' || mail.id THEN mail.address END, true,
+                   CASE mail.state WHEN 'sent' THEN 'succeeded' WHEN 'error' THEN 'failed' WHEN 'unknown' THEN 'unknown'
+                        WHEN 'withheld' THEN 'skipped' ELSE 'pending' END,
+                   CASE WHEN mail.state NOT IN ('withheld', 'error', 'unknown') THEN NULL
+                        WHEN mail.error_code = 'suppressed' THEN coalesce(mail.error_message, mail.error_code)
+                        WHEN mail.state = 'withheld' THEN coalesce(mail.error_code, 'lead_gone')
+                        ELSE mail.error_code END,
+                   CASE WHEN mail.state IN ('withheld', 'error', 'unknown')
+                             AND mail.error_code IS DISTINCT FROM 'suppressed' THEN mail.error_message END
+            FROM {batches} AS batch
+            CROSS JOIN LATERAL unnest(batch.mail_ids, batch.mail_places) AS mine(mail_id, place)
+            JOIN crm_outboxmail AS mail ON mail.id = mine.mail_id AND mail.source_id = batch.action_id) AS known
             ON known.batch_id = batch.id AND known.lead_id = target.lead_id
     """
 
@@ -103,9 +139,11 @@ def _action(reader: Reader, data: dict[str, object], path: str, organization_id:
 def _condition(arguments: Arguments) -> Expression:
     action_id, *outcomes = arguments
     # A query is kept for as long as people like, and negated it would mean every lead once the ledger is gone.
-    if not BulkAction.objects.filter(pk=action_id, date_ledger_purged__isnull=True).exists():
+    action = BulkAction.objects.filter(pk=action_id, date_ledger_purged__isnull=True).first()
+    if action is None:
         raise LedgerPurged
-    return _IsAmong(F("pk"), RawSQL(_lead_ids(outcomes), (action_id, outcomes)))
+    lead_ids = _leads_mailed() if action.kind in MAILING else _lead_ids(outcomes)
+    return _IsAmong(F("pk"), RawSQL(lead_ids, (action_id, outcomes)))
 
 
 def _lead_ids(outcomes: Collection[str]) -> str:
@@ -113,6 +151,13 @@ def _lead_ids(outcomes: Collection[str]) -> str:
         WITH chosen AS MATERIALIZED (
             SELECT * FROM bulk_actions_batch AS batch WHERE batch.action_id = %s::uuid AND {n_with(outcomes)} > 0)
         SELECT lead_id FROM ({rows_of("chosen")}) AS found WHERE outcome = ANY(%s)"""
+
+
+def _leads_mailed() -> str:
+    """Those that have some mail with such an outcome, or get none with it."""
+    return f"""
+        WITH chosen AS MATERIALIZED (SELECT * FROM bulk_actions_batch AS batch WHERE batch.action_id = %s::uuid)
+        SELECT lead_id FROM ({mails_of("chosen")}) AS found WHERE outcome = ANY(%s)"""
 
 
 class _IsAmong(Func):

@@ -7,8 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from bulk_actions import slots
-from bulk_actions.models import BulkAction, Priority
-from bulk_actions.states import ACTIVE
+from bulk_actions.models import Priority
 
 _WEIGHT = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 4}  # of a turn, among the jobs of one organization
 
@@ -28,11 +27,7 @@ def turn_of(action_id: UUID) -> Turn:
     `BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT` together, and its jobs share its part of the workers. What no other job
     wants, a job may have.
     """
-    running = list(
-        BulkAction.objects.filter(status__in=ACTIVE)
-        .order_by()
-        .values_list("pk", "organization", "priority", "leads_per_minute", named=True)
-    )
+    running = list(slots.at_work().values_list("pk", "organization", "priority", "leads_per_minute", named=True))
     mine = next((row for row in running if row.pk == action_id), None)
     if mine is None:
         return Turn(settings.BULK_SLICE_SECONDS, 1)  # it does not run: the next step will see that

@@ -7,14 +7,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from bulk_actions import locks
-from bulk_actions.actions import ACTIONS
+from bulk_actions.actions import CHANGING, MAILING
 from bulk_actions.actions.base import Written
 from bulk_actions.models import BulkAction, Kind
 from bulk_actions.services import Order, create_bulk_action
 from bulk_actions.states import FINAL, Status
 from bulk_actions.targets import node_of, outcomes_of, refuse_purged, spelled
 from crm.auth import Caller
-from crm.errors import Conflict, FieldErrors
+from crm.errors import Conflict, FieldErrors, Invalid
 from search.resolve import Resolved
 
 _UNDONE = ("succeeded",)
@@ -23,10 +23,12 @@ _UNDONE = ("succeeded",)
 def undo(*, action: BulkAction, caller: Caller, force: bool = False) -> BulkAction:
     """A new job of the same kind that takes back what this one did; undos can be undone in turn.
 
-    A lead is restored where it still holds what the job wrote, with `force` whatever it holds. Raises
-    FieldErrors("status") for a job that has not ended, or that deleted leads so long ago that they are purged;
-    `LedgerPurged`; `Conflict` when it has been undone, or is being undone.
+    A lead is restored where it still holds what the job wrote, with `force` whatever it holds. Raises `Invalid` for a
+    job that sent mail; FieldErrors("status") for one that has not ended, or that deleted leads so long ago that they
+    are purged; `LedgerPurged`; `Conflict` when it has been undone, or is being undone.
     """
+    if action.kind in MAILING:
+        raise Invalid(["Mail cannot be unsent: this job cannot be undone. Cancel it to stop what has not left yet."])
     with transaction.atomic():
         original = BulkAction.objects.select_for_update(no_key=True).get(pk=action.pk)  # one undo at a time
         refuse_unfinished(original, "undo")
@@ -36,7 +38,7 @@ def undo(*, action: BulkAction, caller: Caller, force: bool = False) -> BulkActi
             _refuse_purged_leads(original)
         order = Order(
             kind=Kind(original.kind),
-            params=ACTIONS[original.kind].undo_params(original, force=force),
+            params=CHANGING[original.kind].undo_params(original, force=force),
             s_query=spelled(original, _UNDONE),
             resolved_query=Resolved("lead", node_of(original, _UNDONE)).to_json(),
             sort=[],
@@ -79,7 +81,7 @@ def freeze(action: BulkAction) -> int:
     locks.share_ledger(source_id)  # or the values of a lead that is being erased would live on in the copy
     source = BulkAction.objects.get(pk=source_id)
     refuse_purged(source)
-    written = ACTIONS[source.kind].written(source)
+    written = CHANGING[source.kind].written(source)
     if action.retry_of_id is not None:
         targets, parameters = _TRIED, {"outcomes": outcomes_of(action)}
     else:

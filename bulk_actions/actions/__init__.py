@@ -1,16 +1,19 @@
 """The kinds of bulk action. A new kind is one file here, one serializer in `bulk_actions.api`, and one line below."""
 
-from bulk_actions.actions.base import Action, Change, Effect
+from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing
 from bulk_actions.actions.delete import Delete
 from bulk_actions.actions.edit import Edit
+from bulk_actions.actions.email import Email
 from bulk_actions.models import BulkAction, Kind
 
-ACTIONS: dict[str, Action] = {Kind.DELETE: Delete(), Kind.EDIT: Edit()}
+CHANGING: dict[str, Changing] = {Kind.DELETE: Delete(), Kind.EDIT: Edit()}
+MAILING: dict[str, Mailing] = {Kind.EMAIL: Email()}
+ACTIONS: dict[str, Action] = {**CHANGING, **MAILING}
 
 
 def change_of(action: BulkAction) -> Change:
-    """The change for any batch of this job (see `Action`)."""
-    kind = ACTIONS[action.kind]
+    """The change for any batch of this job, which is of a kind in `CHANGING`."""
+    kind = CHANGING[action.kind]
     return kind.change(action) if action.undo_of_id is None else kind.undo(action)
 
 
@@ -25,4 +28,15 @@ def describe(action: BulkAction) -> str:
     return f"Undo: {what}" if depth == 1 else f"Undo ({depth} deep): {what}"
 
 
-__all__ = ["ACTIONS", "Action", "Change", "Effect", "change_of", "describe"]
+__all__ = [
+    "ACTIONS",
+    "CHANGING",
+    "MAILING",
+    "Action",
+    "Change",
+    "Changing",
+    "Effect",
+    "Mailing",
+    "change_of",
+    "describe",
+]

@@ -1,6 +1,6 @@
 """What a kind of bulk action is to the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,10 +59,19 @@ GONE_MESSAGE = "The lead was deleted after the job had begun."
 
 
 class Action(Protocol):
-    """One kind. What it means for a batch of leads stands in one file of this package."""
+    """One kind. What it means for a batch of leads stands in one file of this package: it is either a `Changing`, or
+    a `Mailing`."""
 
     kind: Kind
     permission: Permission
+    max_leads: int | None  # more than that, and a job of this kind ends before it begins
+
+    def describe(self, action: BulkAction) -> str:
+        """What the job does, as the done mail and the admin say it: "Set the status to Won". Never asked of an undo."""
+
+
+class Changing(Action, Protocol):
+    """A kind whose objects are the leads themselves, changed by one statement (`ledger.apply`)."""
 
     def change(self, action: BulkAction) -> Change:
         """The change for any batch of this job, inside the batch's transaction.
@@ -73,9 +82,6 @@ class Action(Protocol):
     def effect(self, params: Mapping[str, object]) -> Effect:
         """What a job with these `params` does to a lead. Locks nothing, raises nothing."""
 
-    def describe(self, action: BulkAction) -> str:
-        """What the job does, as the done mail and the admin say it: "Set the status to Won". Never asked of an undo."""
-
     def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
         """The `params` of a job that undoes this one, which may be an undo itself."""
 
@@ -84,3 +90,16 @@ class Action(Protocol):
 
     def undo(self, action: BulkAction) -> Change:
         """The change of a job that has an `undo_of`. Raises as `change` does."""
+
+
+class Mailing(Action, Protocol):
+    """A kind whose objects are mails. It reserves them; delivery sends them, and the outbox knows what became of them.
+
+    A job of such a kind goes on until no mail of it is left to be sent. Pausing it holds its mails back.
+    """
+
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
+        """Reserve the mails of these batches and write down what became of each lead, in the transaction at hand.
+
+        Raises JobImpossible when what the mails are made of is gone.
+        """

@@ -15,6 +15,7 @@ class Delete:
 
     kind = Kind.DELETE
     permission = Permission.BULK_DELETE
+    max_leads = None
 
     def change(self, action: BulkAction) -> Change:
         return Change(

@@ -42,6 +42,7 @@ class Edit:
 
     kind = Kind.EDIT
     permission = Permission.BULK_EDIT
+    max_leads = None
 
     def change(self, action: BulkAction) -> Change:
         return self._status(action) if action.params["type"] == "set_lead_status" else self._custom_field(action)

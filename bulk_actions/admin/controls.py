@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from bulk_actions import services
+from bulk_actions.actions import MAILING
 from bulk_actions.models import BulkAction, Outcome, Priority
 from bulk_actions.retrying import retry
 from bulk_actions.states import ALLOWED, FINAL, Status
@@ -94,6 +95,6 @@ RETRY_SKIPPED = Control(
 )
 UNDO = Control(
     _undo,
-    lambda action: _has_ledger(action) and bool(action.n_succeeded),
+    lambda action: _has_ledger(action) and bool(action.n_succeeded) and action.kind not in MAILING,
     "Being undone: this is the job that does it.",
 )

@@ -49,13 +49,13 @@ def pace(progress: Progress) -> str:
 
 
 def done_of_total(progress: Progress) -> str:
-    return f"{number(progress.n_processed)} / {number(progress.n_leads)}"
+    return f"{number(progress.n_processed)} / {number(progress.n_objects)}"
 
 
 def percent(action: BulkAction, progress: Progress) -> float:
     """0 to 100. A job that is done is all done, also when it had nothing to do."""
-    if progress.n_leads:
-        return round(100 * progress.n_processed / progress.n_leads, 1)
+    if progress.n_objects:
+        return round(100 * progress.n_processed / progress.n_objects, 1)
     return 100.0 if action.status == Status.DONE else 0.0
 
 
@@ -81,5 +81,6 @@ def figures(action: BulkAction, progress: Progress) -> dict[str, object]:
         "unchanged": number(progress.n_unchanged),
         "skipped": number(progress.n_skipped),
         "failed": number(progress.n_failed),
+        "unknown": number(progress.n_unknown),
         "pending": number(progress.n_pending) if progress.n_leads is not None else "–",
     }

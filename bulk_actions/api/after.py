@@ -12,7 +12,8 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from bulk_actions.api.answers import BulkDeleteAnswer, BulkEditAnswer
+from bulk_actions.actions import MAILING
+from bulk_actions.api.answers import BulkDeleteAnswer, BulkEditAnswer, BulkEmailAnswer
 from bulk_actions.api.base import BulkActionView
 from bulk_actions.models import BulkAction, Kind, Outcome
 from bulk_actions.results import Result, all_of, page_of, read_cursor, sign_cursor
@@ -27,6 +28,7 @@ from crm.ids import close_id
 
 MAX_LIMIT = 1_000
 _COLUMNS = ("lead_id", "outcome", "code", "message")
+_COLUMNS_OF_MAILS = ("lead_id", "email", "outcome", "code", "message")
 _CSV, _JSONL = "text/csv", "application/jsonl"
 _ROWS_IN_A_CHUNK = 1_000
 # A spreadsheet computes a cell that begins with one of these, whoever wrote the text; an apostrophe keeps it a text.
@@ -46,6 +48,20 @@ class ResultsAnswer(Answer):
     cursor = serializers.CharField(allow_null=True, help_text="Null on the last page.")
 
 
+class MailResultAnswer(ResultAnswer):
+    email = serializers.CharField(allow_null=True, help_text="Null where the lead has no address.")
+
+
+class MailResultsAnswer(ResultsAnswer):
+    data = MailResultAnswer(many=True)
+
+
+class MailRetryBody(serializers.Serializer):
+    confirm_possible_duplicates = serializers.BooleanField(
+        required=False, help_text="Needed, and true, to send mails again that may have left."
+    )
+
+
 class UndoBody(serializers.Serializer):
     force = serializers.BooleanField(
         required=False, default=False, help_text="Also restore leads that were changed since."
@@ -59,6 +75,9 @@ _RESULTS_QUERY = [
     FIELDS,
 ]
 _RETRY_QUERY = [query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma.")]
+_MAIL_RETRY_QUERY = [
+    query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma; or `unknown` alone.")
+]
 _STREAMS = {_CSV: OpenApiTypes.STR, _JSONL: OpenApiTypes.STR}
 
 
@@ -75,12 +94,12 @@ class _ResultsView(BulkActionView):
         after = read_cursor(cursor, action, outcomes) if cursor else 0
         found = page_of(action, outcomes, after=after, size=limit + 1)
         rows, has_more = found[:limit], len(found) > limit
-        place = rows[-1].place if rows else after
+        key = rows[-1].key if rows else after
         return Response(
             {
-                "data": [pick_fields(_shown(row), self.fields) for row in rows],
+                "data": [pick_fields(_shown(action, row), self.fields) for row in rows],
                 "has_more": has_more,
-                "cursor": sign_cursor(action, outcomes, place) if has_more else None,
+                "cursor": sign_cursor(action, outcomes, key) if has_more else None,
             }
         )
 
@@ -88,9 +107,14 @@ class _ResultsView(BulkActionView):
 class _RetryView(BulkActionView):
     def retry(self, request: CloseRequest, id: str) -> Response:
         action = self.action_of(id)
-        _refuse_unknown_keys(self.body, known=())
-        outcomes = _outcomes(request, known=Outcome.values, default=(Outcome.FAILED.value,))
-        return self.answer(retry(action=action, outcomes=outcomes, caller=request.caller))
+        confirms = ("confirm_possible_duplicates",) if self.kind in MAILING else ()
+        _refuse_unknown_keys(self.body, known=confirms)
+        known = Outcome.values if self.kind in MAILING else (Outcome.SKIPPED.value, Outcome.FAILED.value)
+        outcomes = _outcomes(request, known=known, default=(Outcome.FAILED.value,))
+        confirmed = self.body.get("confirm_possible_duplicates")
+        return self.answer(
+            retry(action=action, outcomes=outcomes, caller=request.caller, confirm_possible_duplicates=confirmed)
+        )
 
 
 class _UndoView(BulkActionView):
@@ -118,10 +142,13 @@ def _refuse_unknown_keys(body: dict[str, object], known: Iterable[str]) -> None:
         raise FieldErrors(dict.fromkeys(unknown, "Unknown key."))
 
 
-def _shown(row: Result) -> dict[str, object]:
-    return {
-        "lead_id": close_id("lead", row.lead_id), "outcome": row.outcome, "code": row.code, "message": row.message,
-    }  # fmt: skip
+def _shown(action: BulkAction, row: Result) -> dict[str, object]:
+    values = {**row._asdict(), "lead_id": close_id("lead", row.lead_id)}
+    return {name: values[name] for name in _columns_of(action)}
+
+
+def _columns_of(action: BulkAction) -> tuple[str, ...]:
+    return _COLUMNS_OF_MAILS if action.kind in MAILING else _COLUMNS
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
@@ -133,18 +160,18 @@ def csv_response(action: BulkAction, outcomes: tuple[str, ...]) -> StreamingHttp
 def _stream(action: BulkAction, outcomes: tuple[str, ...], media_type: str) -> StreamingHttpResponse:
     write, ending = (_csv, "csv") if media_type == _CSV else (_jsonl, "jsonl")
     return StreamingHttpResponse(
-        write(all_of(action, outcomes)),
+        write(action, all_of(action, outcomes)),
         content_type=f"{media_type}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{action.api_id}.{ending}"'},
     )
 
 
-def _csv(rows: Iterator[Result]) -> Iterator[str]:
-    yield ",".join(_COLUMNS) + "\r\n"
+def _csv(action: BulkAction, rows: Iterator[Result]) -> Iterator[str]:
+    yield ",".join(_columns_of(action)) + "\r\n"
     while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerows([_harmless(value) for value in _shown(row).values()] for row in chunk)
+        writer.writerows([_harmless(value) for value in _shown(action, row).values()] for row in chunk)
         yield text.getvalue()
 
 
@@ -153,9 +180,9 @@ def _harmless(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _jsonl(rows: Iterator[Result]) -> Iterator[str]:
+def _jsonl(action: BulkAction, rows: Iterator[Result]) -> Iterator[str]:
     while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
-        yield "".join(f"{json.dumps(_shown(row), ensure_ascii=False)}\n" for row in chunk)
+        yield "".join(f"{json.dumps(_shown(action, row), ensure_ascii=False)}\n" for row in chunk)
 
 
 # --- each kind --------------------------------------------------------------------------------------------------------
@@ -215,6 +242,36 @@ class BulkEditUndoView(_UndoView):
         return self.undo(request, id)
 
 
+class BulkEmailResultsView(_ResultsView):
+    kind = Kind.EMAIL
+
+    @describe(
+        "bulk_email_results", "Lists what became of each mail, and of each lead that got none.",
+        answer=MailResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+    )  # fmt: skip
+    def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
+        return self.show(request, id)
+
+
+class BulkEmailRetryView(_RetryView):
+    kind = Kind.EMAIL
+
+    @describe(
+        "bulk_email_retry", "Tries again what failed, or was skipped, or may have left.",
+        body=MailRetryBody, answer=BulkEmailAnswer, query=_MAIL_RETRY_QUERY, conflict=True,
+    )  # fmt: skip
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.retry(request, id)
+
+
+class BulkEmailUndoView(_UndoView):
+    kind = Kind.EMAIL
+
+    @describe("bulk_email_undo", "Is always refused: mail cannot be unsent.", body=UndoBody, answer=BulkEmailAnswer)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.undo(request, id)
+
+
 urlpatterns = [
     path("bulk_action/delete/<str:id>/results/", BulkDeleteResultsView.as_view()),
     path("bulk_action/delete/<str:id>/retry/", BulkDeleteRetryView.as_view()),
@@ -222,4 +279,7 @@ urlpatterns = [
     path("bulk_action/edit/<str:id>/results/", BulkEditResultsView.as_view()),
     path("bulk_action/edit/<str:id>/retry/", BulkEditRetryView.as_view()),
     path("bulk_action/edit/<str:id>/undo/", BulkEditUndoView.as_view()),
+    path("bulk_action/email/<str:id>/results/", BulkEmailResultsView.as_view()),
+    path("bulk_action/email/<str:id>/retry/", BulkEmailRetryView.as_view()),
+    path("bulk_action/email/<str:id>/undo/", BulkEmailUndoView.as_view()),
 ]

@@ -7,12 +7,16 @@ from uuid import UUID
 from rest_framework import serializers
 
 from bulk_actions.api.edits import show_edit
+from bulk_actions.api.emails import show_email
+from bulk_actions.mails import waiting_of
 from bulk_actions.models import PREFIX, BulkAction, Kind, OnChanged, Priority
 from bulk_actions.progress import Progress, progress_of
 from bulk_actions.waiting import queue_positions
 from crm.api.close.conventions import close_datetime
 from crm.api.close.openapi import Answer, any_value, strings
 from crm.ids import close_id
+from crm.mail.limits import Reason
+from crm.mail.recipients import Preference
 from crm.models import CustomField
 
 
@@ -27,7 +31,10 @@ def show_actions(actions: Sequence[BulkAction]) -> list[dict[str, object]]:
 def _show(
     action: BulkAction, progress: Progress, queue_position: int | None, field_names: Mapping[str, str]
 ) -> dict[str, object]:
-    own = {"bulk_object_type": "lead"} if action.kind == Kind.DELETE else show_edit(action.params, field_names)
+    if action.kind == Kind.EMAIL:
+        own = {**show_email(action.params), **_waiting(action)}
+    else:
+        own = {"bulk_object_type": "lead"} if action.kind == Kind.DELETE else show_edit(action.params, field_names)
     return {
         "id": action.api_id,
         "organization_id": close_id("orga", action.organization_id),
@@ -42,14 +49,15 @@ def _show(
         "send_done_email": action.send_done_email,
         "status": action.status,
         "n_leads": action.n_leads,
-        "n_leads_processed": progress.n_processed,
-        "n_objects": action.n_objects,
+        "n_leads_processed": progress.n_leads_processed,
+        "n_objects": progress.n_objects,
         "n_objects_processed": progress.n_processed,
         **own,
         "n_succeeded": progress.n_succeeded,
         "n_unchanged": progress.n_unchanged,
         "n_skipped": progress.n_skipped,
         "n_failed": progress.n_failed,
+        "n_unknown": progress.n_unknown,
         "reason": action.status_reason or None,
         "leads_per_minute": action.leads_per_minute,
         "priority": Priority(action.priority).label,
@@ -67,6 +75,15 @@ def _show(
         "error_message": action.error_message,
         "date_started": _moment(action.date_started),
         "date_finished": _moment(action.date_finished),
+    }
+
+
+def _waiting(action: BulkAction) -> dict[str, object]:
+    """Why none of its mails leaves now, and until when, where that is so."""
+    found = waiting_of(action)
+    return {
+        "waiting_for": str(found[0]) if found else None,
+        "waiting_until": _moment(found[1]) if found else None,
     }
 
 
@@ -104,6 +121,7 @@ class BulkActionAnswer(Answer):
     n_unchanged = serializers.IntegerField()
     n_skipped = serializers.IntegerField()
     n_failed = serializers.IntegerField()
+    n_unknown = serializers.IntegerField(help_text="Mails of which nobody knows whether they left.")
     reason = serializers.CharField(allow_null=True, help_text="Why it has this status, where a reason was given.")
     leads_per_minute = serializers.IntegerField(allow_null=True)
     priority = serializers.ChoiceField(choices=Priority.labels)
@@ -142,6 +160,17 @@ class BulkEditAnswer(BulkActionAnswer):
     custom_field_value = serializers.CharField(allow_null=True)
     custom_field_values = strings(allow_null=True)
     custom_field_operation = serializers.CharField(allow_null=True)
+
+
+class BulkEmailAnswer(BulkActionAnswer):
+    template_id = serializers.CharField()
+    contact_preference = serializers.ChoiceField(choices=Preference.values)
+    sender = serializers.CharField()
+    email_account_id = serializers.CharField(allow_null=True)
+    waiting_for = serializers.CharField(
+        allow_null=True, help_text=f"Why its account sends nothing now: {', '.join(Reason.values)}."
+    )
+    waiting_until = serializers.DateTimeField(allow_null=True)
 
 
 class CanaryBody(serializers.Serializer):
@@ -194,6 +223,13 @@ class EditKeys(serializers.Serializer):
     custom_field_operation = serializers.CharField(required=False, allow_null=True)
 
 
+class EmailKeys(serializers.Serializer):
+    template_id = serializers.CharField()
+    contact_preference = serializers.ChoiceField(required=False, allow_null=True, choices=Preference.values)
+    sender = serializers.CharField(required=False, allow_null=True, help_text="`Name <address>`, or an address.")
+    email_account_id = serializers.CharField(required=False, allow_null=True)
+
+
 class BulkDeleteBody(DeleteKeys, WithToken, BulkActionBody):
     pass
 
@@ -202,11 +238,19 @@ class BulkEditBody(EditKeys, WithToken, BulkActionBody):
     pass
 
 
+class BulkEmailBody(EmailKeys, WithToken, BulkActionBody):
+    pass
+
+
 class BulkDeletePreviewBody(DeleteKeys, WithSeal, BulkActionBody):
     pass
 
 
 class BulkEditPreviewBody(EditKeys, WithSeal, BulkActionBody):
+    pass
+
+
+class BulkEmailPreviewBody(EmailKeys, WithSeal, BulkActionBody):
     pass
 
 

@@ -13,6 +13,8 @@ from bulk_actions.api.answers import (
     BulkDeleteBody,
     BulkEditAnswer,
     BulkEditBody,
+    BulkEmailAnswer,
+    BulkEmailBody,
     ChangeBody,
     show_actions,
 )
@@ -39,6 +41,16 @@ class UserFilter(django_filters.Filter):
         return queryset.filter(created_by=key) if key else queryset.none()
 
 
+class TemplateFilter(django_filters.Filter):
+    """`tmpl_…`: an id of another form is that of no template."""
+
+    def filter(self, queryset: QuerySet[BulkAction], value: str | None) -> QuerySet[BulkAction]:
+        if not value:
+            return queryset
+        key = parse_close_id("tmpl", value)
+        return queryset.filter(params__template_id=str(key)) if key else queryset.none()
+
+
 class _Statuses(django_filters.BaseInFilter, django_filters.ChoiceFilter):
     """`created,done`"""
 
@@ -55,6 +67,10 @@ class BulkActionFilter(django_filters.FilterSet):
         fields: ClassVar = []
 
 
+class BulkEmailFilter(BulkActionFilter):
+    template_id = TemplateFilter()
+
+
 _FILTERS = [
     query_text("status", "Only jobs with this status."),
     query_text("status__in", "Only jobs with one of these statuses, separated by commas."),
@@ -65,8 +81,10 @@ _FILTERS = [
 
 
 class _ListView(BulkActionView):
+    filters: type[BulkActionFilter] = BulkActionFilter
+
     def list(self, request: CloseRequest) -> Response:
-        found = BulkActionFilter(request.query_params, queryset=self.actions().order_by("-pk"))
+        found = self.filters(request.query_params, queryset=self.actions().order_by("-pk"))
         if not found.is_valid():
             raise FieldErrors({name: messages[0] for name, messages in found.form.errors.items()})
         return paginate(
@@ -158,6 +176,43 @@ class BulkEditCancelView(BulkActionView):
         return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
 
 
+class BulkEmailsView(_ListView):
+    kind = Kind.EMAIL
+    filters = BulkEmailFilter
+
+    @describe(
+        "bulk_email_list", "Lists the bulk emails, newest first.", answer=page("BulkEmailPage", BulkEmailAnswer),
+        query=[query_text("template_id", "Only jobs with this template."), *_FILTERS, *PAGING, FIELDS],
+    )  # fmt: skip
+    def get(self, request: CloseRequest) -> Response:
+        return self.list(request)
+
+    @describe("bulk_email_create", "Starts a bulk email.", body=BulkEmailBody, answer=BulkEmailAnswer)
+    def post(self, request: CloseRequest) -> Response:
+        return self.create(request)
+
+
+class BulkEmailView(_DetailView):
+    kind = Kind.EMAIL
+
+    @describe("bulk_email_get", "Gives a bulk email.", answer=BulkEmailAnswer, query=[FIELDS])
+    def get(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(self.action_of(id))
+
+    @describe("bulk_email_update", "Steers a bulk email that lives.", body=ChangeBody, answer=BulkEmailAnswer)
+    def put(self, request: CloseRequest, id: str) -> Response:
+        return self.change(request, id)
+
+
+class BulkEmailCancelView(BulkActionView):
+    kind = Kind.EMAIL
+    creates = False
+
+    @describe("bulk_email_cancel", "Ends a bulk email for good.", answer=BulkEmailAnswer)
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
+
+
 urlpatterns = [
     *previews.urlpatterns,  # before `edit/{id}/`
     path("bulk_action/delete/", BulkDeletesView.as_view()),
@@ -166,4 +221,7 @@ urlpatterns = [
     path("bulk_action/edit/", BulkEditsView.as_view()),
     path("bulk_action/edit/<str:id>/", BulkEditView.as_view()),
     path("bulk_action/edit/<str:id>/cancel/", BulkEditCancelView.as_view()),
+    path("bulk_action/email/", BulkEmailsView.as_view()),
+    path("bulk_action/email/<str:id>/", BulkEmailView.as_view()),
+    path("bulk_action/email/<str:id>/cancel/", BulkEmailCancelView.as_view()),
 ]

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from bulk_actions.api.edits import edit_params
+from bulk_actions.api.emails import email_params
 from bulk_actions.api.options import canary_of, failure_ratio_of, max_leads_of, on_changed_of, run_at_of
 from bulk_actions.models import DEFAULT_FAILURE_RATIO, Kind, OnChanged, Preview, Priority
 from bulk_actions.seals import sealed_preview
@@ -136,7 +137,11 @@ def _delete_params(body: Body, caller: Caller) -> dict[str, object]:
     return {}
 
 
-_PARAMS: dict[str, Callable[[Body, Caller], dict[str, object]]] = {Kind.DELETE: _delete_params, Kind.EDIT: edit_params}
+_PARAMS: dict[str, Callable[[Body, Caller], dict[str, object]]] = {
+    Kind.DELETE: _delete_params,
+    Kind.EDIT: edit_params,
+    Kind.EMAIL: email_params,
+}
 
 
 @dataclass(frozen=True)

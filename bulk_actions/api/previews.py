@@ -7,7 +7,8 @@ from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from bulk_actions.api.answers import BulkDeletePreviewBody, BulkEditPreviewBody
+from bulk_actions.actions import MAILING
+from bulk_actions.api.answers import BulkDeletePreviewBody, BulkEditPreviewBody, BulkEmailPreviewBody
 from bulk_actions.api.base import BulkActionView
 from bulk_actions.api.orders import asked_of, order_of, seal_of
 from bulk_actions.models import Kind
@@ -58,6 +59,37 @@ class BulkPreviewAnswer(Answer):
     date_expires = serializers.DateTimeField(allow_null=True)
 
 
+class MailBlockedAnswer(Answer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    n_objects = serializers.IntegerField()
+
+
+class MailForecastAnswer(Answer):
+    would_send = serializers.IntegerField()
+    blocked = MailBlockedAnswer(many=True)
+
+
+class MailSampleAnswer(Answer):
+    lead_id = serializers.CharField()
+    contact_id = serializers.CharField()
+    email = serializers.CharField()
+    subject = serializers.CharField(allow_null=True)
+    body_text = serializers.CharField(allow_null=True)
+    body_html = serializers.CharField(allow_null=True)
+    problem = serializers.CharField(allow_null=True, help_text="Why the template cannot be rendered for them.")
+
+
+class BulkEmailPreviewAnswer(Answer):
+    n_leads = serializers.IntegerField()
+    n_objects = serializers.IntegerField()
+    forecast = MailForecastAnswer()
+    samples = MailSampleAnswer(many=True, help_text="The first mails, in the order of the job.")
+    estimate = EstimateAnswer(help_text="From the start of the job to its end, if no limit of its account delays it.")
+    preview_token = serializers.CharField(allow_null=True, help_text="Only with `seal`: good for one create.")
+    date_expires = serializers.DateTimeField(allow_null=True)
+
+
 class _PreviewView(BulkActionView):
     @property
     def creates(self) -> bool:
@@ -67,7 +99,8 @@ class _PreviewView(BulkActionView):
     def preview(self, request: CloseRequest) -> Response:
         order = order_of(self.kind, self.body, caller=request.caller, tz=request.tz, is_preview=True)
         forecast = preview(order=order, caller=request.caller, seal=seal_of(self.body), asked=asked_of(self.body))
-        return Response(pick_fields(_show(order, forecast), self.fields))
+        show = _show_mails if order.kind in MAILING else _show
+        return Response(pick_fields(show(order, forecast), self.fields))
 
 
 class BulkDeletePreviewView(_PreviewView):
@@ -91,9 +124,41 @@ class BulkEditPreviewView(_PreviewView):
         return self.preview(request)
 
 
+class BulkEmailPreviewView(_PreviewView):
+    kind = Kind.EMAIL
+
+    @describe(
+        "bulk_email_preview", "Tells what a bulk email would send, and to whom not.",
+        body=BulkEmailPreviewBody, answer=BulkEmailPreviewAnswer,
+    )  # fmt: skip
+    def post(self, request: CloseRequest) -> Response:
+        return self.preview(request)
+
+
+def _show_mails(order: Order, forecast: Forecast) -> dict[str, object]:
+    mails = forecast.mails
+    blocked = mails.blocked if mails else [(one.code, one.message, one.n_leads) for one in forecast.blocked]
+    return {
+        "n_leads": forecast.n_leads,
+        "n_objects": mails.n_objects if mails else forecast.n_leads,
+        "forecast": {
+            "would_send": mails.would_send if mails else 0,
+            "blocked": [{"code": code, "message": message, "n_objects": n} for code, message, n in blocked],
+        },
+        "samples": [
+            {
+                **vars(sample),
+                "lead_id": close_id("lead", sample.lead_id),
+                "contact_id": close_id("cont", sample.contact_id),
+            }
+            for sample in (mails.samples if mails else ())
+        ],
+        **_estimate_and_token(forecast),
+    }
+
+
 def _show(order: Order, forecast: Forecast) -> dict[str, object]:
     field = CustomField.objects.filter(pk=order.params.get("field_id")).first()
-    sealed = forecast.sealed
     return {
         "n_leads": forecast.n_leads,
         "n_objects": forecast.n_leads,
@@ -111,6 +176,13 @@ def _show(order: Order, forecast: Forecast) -> dict[str, object]:
             }
             for sample in forecast.samples
         ],
+        **_estimate_and_token(forecast),
+    }
+
+
+def _estimate_and_token(forecast: Forecast) -> dict[str, object]:
+    sealed = forecast.sealed
+    return {
         "estimate": vars(forecast.estimate),
         "preview_token": token_of(sealed) if sealed else None,
         "date_expires": close_datetime(sealed.date_created + LIFE) if sealed else None,
@@ -133,4 +205,5 @@ def _with_status(held: dict[str, object]) -> dict[str, object]:
 urlpatterns = [
     path("bulk_action/delete/preview/", BulkDeletePreviewView.as_view()),
     path("bulk_action/edit/preview/", BulkEditPreviewView.as_view()),
+    path("bulk_action/email/preview/", BulkEmailPreviewView.as_view()),
 ]

@@ -1,7 +1,12 @@
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from pytest_django import Settings
+
+from crm.mail import transport
 from crm.models import LeadStatus, Organization
 from tests import factories
+from tests.smtp import Post, serving
 
 
 @pytest.fixture
@@ -18,3 +23,14 @@ def new_status(organization: Organization) -> LeadStatus:
 def no_doorbells(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that are the workers themselves: a bell would ring for nobody."""
     monkeypatch.setattr("bulk_actions.doorbell.ring", lambda *args, **kwargs: None)
+
+
+@pytest.fixture
+def post(settings: Settings) -> Iterator[Post]:
+    """A running mail server that `EMAIL_URL` points at."""
+    post = Post()
+    with serving(post) as port:
+        settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
+        settings.SMTP_TIMEOUT_SECONDS = 2
+        yield post
+        transport.drop_connections()

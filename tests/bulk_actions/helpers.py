@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -9,13 +10,16 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Sum
 
+from bulk_actions.actions import MAILING
 from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.progress import progress_of
+from bulk_actions.results import all_of
 from bulk_actions.runner import Slice, run_slice
 from bulk_actions.services import Order, create_bulk_action
 from bulk_actions.states import FINAL
+from bulk_actions.targets import OUTCOMES
 from crm.auth import Caller
-from crm.models import CustomField, Lead, LeadStatus, Membership
+from crm.models import CustomField, Lead, LeadStatus, Membership, OutboxMail
 from search.nodes import Ids
 from search.resolve import Resolved
 
@@ -116,6 +120,9 @@ def check_invariant(action: BulkAction) -> None:
     total = ledger.aggregate(n=Sum("n_leads", default=0))["n"]
     pending = ledger.filter(date_done__isnull=True).aggregate(n=Sum("n_leads", default=0))["n"]
     progress = progress_of([action])[action.pk]
+    if action.kind in MAILING:
+        check_mails(action)
+        return
     assert progress.n_processed + pending == action.n_objects == total
     next_rank = 1
     for rank, n_leads in ledger.order_by("rank").values_list("rank", "n_leads"):
@@ -134,6 +141,24 @@ def check_invariant(action: BulkAction) -> None:
     assert exceptions.values("lead").distinct().count() == exceptions.count()
     if action.status in FINAL:
         assert action.n_succeeded == progress.n_succeeded
+
+
+def check_mails(action: BulkAction) -> None:
+    """The same of a job that sends mail: on the row, in ledger and outbox, and in its results."""
+    action.refresh_from_db()
+    ledger, progress = Batch.objects.filter(action=action.pk), progress_of([action])[action.pk]
+    waiting = OutboxMail.objects.filter(source_id=action.pk, state__in=["reserved", "sending"]).count()
+    pending = ledger.filter(date_done__isnull=True).aggregate(n=Sum("n_leads", default=0))["n"]
+    assert progress.n_processed + progress.n_pending == progress.n_objects
+    if action.status not in FINAL:
+        assert progress.n_pending == pending + waiting
+    for batch in ledger.filter(date_done__isnull=False):
+        assert batch.n_objects == len(batch.mail_ids or []) + batch.n_skipped + batch.n_failed >= batch.n_leads
+        assert len(batch.mail_places or []) == len(batch.mail_ids or [])
+    told = Counter(row.outcome for row in all_of(action, OUTCOMES))
+    names = ("succeeded", "unchanged", "skipped", "failed", "unknown")
+    assert {name: told[name] for name in names} == {name: getattr(progress, f"n_{name}") for name in names}
+    assert told["pending"] == progress.n_pending
 
 
 class Elsewhere:

@@ -1,0 +1,144 @@
+"""The mails of jobs: which may leave, and what happens to the others when their job stands still or has ended.
+
+The job's row decides. Delivery asks it in each sending transaction (`open_jobs`); a pause waits for those, and then
+puts the mails that are left out of delivery's way, so that a job that stands for days costs its account nothing.
+"""
+
+from collections.abc import Collection
+from functools import partial
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from bulk_actions import doorbell, locks
+from bulk_actions.models import BulkAction
+from bulk_actions.states import FINAL, Status
+from crm.mail import limits
+from crm.mail.doorbell import ring as ring_delivery
+from crm.models import EmailAccount, MailState, OutboxMail, Purpose
+
+CANCELLED = "cancelled"  # `error_code` of mail that its ended job has withheld
+_PIECE = 2_000  # mails in one statement
+# Added to `not_before`, and taken off again: what was to be tried later keeps its time. Whole days, since years differ.
+_PARKED = "interval '365000 days'"
+_FAR = "statement_timestamp() + interval '180000 days'"
+
+
+def is_sending(action_id: UUID) -> bool:
+    """Whether mail of the job is still to leave, or is just leaving."""
+    return _waiting(action_id).exists()
+
+
+def waiting_of(action: BulkAction) -> tuple[str, object] | None:
+    """Why no mail of the running job leaves now, and until when; None where some may."""
+    account_id = action.params.get("email_account_id")
+    account = EmailAccount.objects.filter(pk=account_id).first() if account_id else None
+    if account is None or action.status != Status.PROCESSING or not is_sending(action.pk):
+        return None
+    return limits.waiting_of(account)
+
+
+def open_jobs(sources: set[UUID]) -> set[UUID]:
+    """A gate of `crm.mail.delivery`: only mail of running jobs leaves. Sources that are no jobs pass.
+
+    The job's mail gate is shared until that mail is recorded: who stops the job waits for it (`stand_still`).
+    """
+    jobs = sorted(BulkAction.objects.filter(pk__in=sources).values_list("pk", flat=True))
+    for action_id in jobs:
+        locks.share_mail_gate(action_id)
+    running = set(BulkAction.objects.filter(pk__in=jobs, status=Status.PROCESSING).values_list("pk", flat=True))
+    for action_id in jobs:
+        follow_up = _look if action_id in running else hold_back
+        transaction.on_commit(partial(follow_up, action_id), robust=True)
+    return sources - (set(jobs) - running)
+
+
+def stand_still(action_id: UUID) -> None:
+    """Wait until no mail of the job is leaving. The new status must be committed before.
+
+    Nobody is ended for it, unlike in the job's other gate: that would not stop a mail that is on the wire, only lose
+    what became of it. Delivery gives up on a mail server after SMTP_TIMEOUT_SECONDS, and a frozen worker loses its
+    session after MAIL_IDLE_IN_TRANSACTION_SECONDS.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0")
+        locks.close_mail_gate(action_id)
+
+
+def hold_back(action_id: UUID) -> None:
+    """Put the mails of a job that does not run out of delivery's way; those of an ended one are withheld for good."""
+    while _hold_back_some(action_id) == _PIECE:
+        pass
+
+
+def let_go(action: BulkAction) -> None:
+    """Give the mails that were put aside back to delivery, if the job runs."""
+    account_id = action.params.get("email_account_id")
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks.share_gate(action.pk)
+        if not BulkAction.objects.filter(pk=action.pk, status=Status.PROCESSING).exists():
+            return
+        # By the account, since its index has the parked mails at one end: nothing is read where there are none.
+        cursor.execute(
+            f"""
+            UPDATE crm_outboxmail SET not_before = not_before - {_PARKED}
+            WHERE state = 'reserved' AND not_before > {_FAR} AND source_id = %s AND purpose = 'bulk'
+              AND account_id {"= %s" if account_id else "IS NULL AND %s::uuid IS NULL"}
+            """,
+            [action.pk, account_id],
+        )
+        if cursor.rowcount:
+            transaction.on_commit(ring_delivery, robust=True)
+
+
+def _waiting(action_id: UUID) -> object:
+    states = [MailState.RESERVED, MailState.SENDING]
+    return OutboxMail.objects.filter(source_id=action_id, state__in=states).exclude(purpose=Purpose.NOTICE)
+
+
+_PARK = f"""
+UPDATE crm_outboxmail SET not_before = not_before + {_PARKED}
+WHERE id = ANY(ARRAY(
+    SELECT id FROM crm_outboxmail
+    WHERE source_id = %(job)s AND purpose <> 'notice' AND state = 'reserved' AND not_before <= {_FAR}
+    LIMIT {_PIECE} FOR UPDATE SKIP LOCKED))
+"""
+_WITHHOLD = f"""
+WITH held AS (
+    UPDATE crm_outboxmail SET state = 'withheld', error_code = '{CANCELLED}',
+        error_message = 'Its job was ended before this mail had left.'
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM crm_outboxmail WHERE source_id = %(job)s AND purpose <> 'notice' AND state = 'reserved'
+        LIMIT {_PIECE} FOR UPDATE SKIP LOCKED))
+    RETURNING activity_id),
+shown AS (
+    UPDATE crm_activity SET status = 'error', date_updated = statement_timestamp()
+    FROM held WHERE crm_activity.id = held.activity_id)
+SELECT FROM held
+"""
+
+
+@transaction.atomic
+def _hold_back_some(action_id: UUID) -> int:
+    # FOR SHARE: nobody resumes the job while its mails are put aside, or some would stay there.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT status FROM bulk_actions_bulkaction WHERE id = %s FOR SHARE", [action_id])
+        found = cursor.fetchone()
+        if found is None or found[0] == Status.PROCESSING or found[0] == Status.DONE:
+            return 0
+        cursor.execute(_WITHHOLD if found[0] in FINAL else _PARK, {"job": action_id})
+        return cursor.rowcount
+
+
+def _look(action_id: UUID) -> None:
+    """Let a worker end the job, or go on behind its canary, once nothing of it is left to be sent."""
+    if not is_sending(action_id):
+        doorbell.ring(action_id)
+
+
+def reserved_for(action_ids: Collection[UUID], addresses: Collection[str]) -> set[str]:
+    """Those of these (normalised) addresses to which one of the jobs has sent mail, or may have, or will."""
+    not_sent = [MailState.ERROR, MailState.WITHHELD]
+    mails = OutboxMail.objects.filter(source_id__in=action_ids, purpose=Purpose.BULK, address__in=addresses)
+    return set(mails.exclude(state__in=not_sent).values_list("address", flat=True))
