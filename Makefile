@@ -5,13 +5,14 @@ READY := .venv/.up-to-date
 SLOW := faults or browser or stack
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-fast fuzz lint bench openapi
+.PHONY: help demo up test test-fast fuzz lint bench bench-docs openapi
 
 help:
 	@echo "make demo       seed data and run bulk jobs end to end, with progress bars"
 	@echo "make up         the whole stack in the foreground (PORT, WORKERS, DROVER_HOME)"
 	@echo "make test       every test        make test-fast   without faults, browser and running stacks"
 	@echo "make lint       what CI checks    make bench       ratios against raw SQL"
+	@echo "make bench-docs the same, its tables and plots into docs/performance.md (half an hour on a quiet machine)"
 	@echo "make openapi    write docs/openapi.yaml anew"
 	@echo "make fuzz       random searches against a plain matcher (FUZZ_QUERIES, default 40000)"
 
@@ -52,3 +53,6 @@ openapi: $(READY)
 
 bench: $(READY)
 	@$(RUN) -m bench
+
+bench-docs: $(READY)
+	@$(RUN) -m bench --write-docs

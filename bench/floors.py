@@ -11,6 +11,7 @@ from bench.world import World
 
 CHUNK = 1000
 PROCESSES = 2
+START_SECONDS = 60  # a process that has not come by then never will
 
 _ACTIVITY = """
     INSERT INTO crm_leadstatuschange (organization_id, lead_id, old_status_id, new_status_id, user_id, bulk_action_id)
@@ -20,9 +21,30 @@ _ACTIVITY = """
 
 def single_statement(world: World, work: Work) -> float:
     """Seconds of one statement that changes all leads of the work, and writes the activities where there are any."""
-    update = f"UPDATE crm_lead SET {work.assignments} WHERE {work.filter}"
+    began = time.monotonic()
+    world.connection.execute(change_of(work, work.filter), world.parameters)
+    return time.monotonic() - began
+
+
+def change_of(work: Work, condition: str) -> str:
+    """The one statement that does the work on the leads of the condition."""
+    update = f"UPDATE crm_lead SET {work.assignments} WHERE {condition}"
     if work.writes_activity:
         update = f"WITH changed AS ({update} RETURNING id, old.status_id AS old_status_id) {_ACTIVITY}"
+    return update
+
+
+def single_undo(world: World, work: Work) -> float:
+    """Seconds of one statement that takes the work back, by a table of all leads as they were, after `single_statement`
+    has done it.
+    """
+    update = f"UPDATE crm_lead SET {work.restored} FROM bench_lead AS was WHERE was.id = crm_lead.id"
+    if work.writes_activity:
+        update = f"""
+            WITH changed AS ({update} RETURNING crm_lead.id, old.status_id AS old_status_id, new.status_id AS status_id)
+            {_ACTIVITY.replace("%(new_status)s", "status_id")}
+        """
+    world.connection.execute("CHECKPOINT")
     began = time.monotonic()
     world.connection.execute(update, world.parameters)
     return time.monotonic() - began
@@ -36,13 +58,13 @@ def bare_selection(world: World, work: Work) -> float:
     return time.monotonic() - began
 
 
-def chunks(world: World, work: Work, database_url: str) -> float:
+def chunks(world: World, work: Work) -> float:
     """Seconds to freeze the leads into chunks and work them in two processes, one transaction each: `SKIP LOCKED`, the
     change, old values and outcomes beside the chunk.
     """
     context = multiprocessing.get_context("spawn")
-    ready, go = context.Barrier(PROCESSES + 1), context.Barrier(PROCESSES + 1)
-    arguments = (database_url, _claim(work), world.parameters, ready, go)
+    ready, go = (context.Barrier(PROCESSES + 1, timeout=START_SECONDS) for _ in range(2))
+    arguments = (world.database_url, _claim(work), world.parameters, ready, go)
     processes = [context.Process(target=_work_chunks, args=arguments) for _ in range(PROCESSES)]
     for process in processes:
         process.start()
@@ -55,11 +77,12 @@ def chunks(world: World, work: Work, database_url: str) -> float:
     seconds = time.monotonic() - began
     if any(process.exitcode for process in processes):
         raise RuntimeError("A process of the chunked floor failed.")
+    n_changed, n_in_chunks = world.connection.execute(
+        "SELECT sum(n_changed), sum(cardinality(lead_ids)) FROM bench_chunk"
+    ).fetchone()
+    if n_changed != n_in_chunks:
+        raise RuntimeError("The chunked floor did not change every lead.")
     return seconds
-
-
-def n_changed_by_chunks(world: World) -> int:
-    return world.connection.execute("SELECT coalesce(sum(n_changed), 0) FROM bench_chunk").fetchone()[0]
 
 
 def _arrays(work: Work) -> str:

@@ -1,20 +1,20 @@
 """The leads that are worked on, and a way to have them exactly as they were before each measurement."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import psycopg
 
-from bench.work import VALUE
+from bench.unburdened import unburdened
+from bench.work import NUMBER_VALUE, TEXT_VALUE, Work, works
 from config.demo.api import Crm, key_of
 from config.demo.stack import make_key
 
 ORGANIZATION = "Drover bench"
 EMAIL = "bench@drover.example"
-FIELD_NAME = "Bench source"
-_READ_BY_THE_INDEX = ("lead", "address", "contact", "contactemail", "contactphone", "contacturl")
+NUMBER_FIELD, TEXT_FIELD = "Bench score", "Bench source"
+# Autovacuum would run in some measurements and not in others.
+_LEFT_ALONE = ("crm_lead", "crm_leadstatuschange", "search_leadwords", "bulk_actions_batch")
 
 
 class NotOurs(Exception):
@@ -23,15 +23,19 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True)
 class World:
-    """One organization, whose leads all have the first status and no value in the field."""
+    """One organization, whose leads all have the first status and no value in the two fields."""
 
     connection: psycopg.Connection
+    database_url: str
+    api_url: str
+    secret: str
     crm: Crm
     organization: UUID
     user: UUID
     old_status: str
     new_status: str
-    field: str
+    number_field: str
+    text_field: str
     action: UUID = field(default_factory=uuid4)  # stands for a job in the SQL of the peers
 
     @property
@@ -41,47 +45,44 @@ class World:
             "user": self.user,
             "old_status": key_of(self.old_status),
             "new_status": key_of(self.new_status),
-            "field_key": self.field.removeprefix("cf_"),
-            "value": VALUE,
+            "number_key": self.number_field.removeprefix("cf_"),
+            "number_value": NUMBER_VALUE,
+            "text_key": self.text_field.removeprefix("cf_"),
+            "text_value": TEXT_VALUE,
             "action": self.action,
         }
 
-    def restore(self, n_leads: int) -> None:
-        """Have `n_leads` untouched leads in fresh, analysed tables, and the write-ahead log behind us."""
-        for statement in (
-            "TRUNCATE search_leadwords",
-            "TRUNCATE crm_lead CASCADE",
-            "TRUNCATE crm_leadstatuschange",
-            "TRUNCATE bulk_actions_batch",
-            "TRUNCATE bulk_actions_leadoutcome",
-            "TRUNCATE bench_chunk",
-        ):
-            self.connection.execute(statement)  # one at a time: never two table locks at once
-        with index_filled_afterwards(self.connection):
-            self.connection.execute("INSERT INTO crm_lead SELECT * FROM bench_lead ORDER BY id LIMIT %s", [n_leads])
-        self.connection.execute(
-            "VACUUM (ANALYZE) crm_lead, crm_leadstatuschange, search_leadwords, bulk_actions_batch, bench_chunk"
+    def works(self) -> list[Work]:
+        return works(
+            old_status=self.old_status,
+            new_status=self.new_status,
+            number_field=self.number_field,
+            text_field=self.text_field,
         )
+
+    def restore(self, n_leads: int, *, with_words: bool = False) -> None:
+        """Have `n_leads` untouched leads in fresh, analysed tables, and the write-ahead log behind us.
+
+        The text index holds their words only `with_words`, for as many as the reserve has them of: what does not change
+        words does not look at it either.
+        """
+        for table in ("crm_lead CASCADE", "crm_leadstatuschange", "search_leadwords", "bulk_actions_batch",
+                      "bulk_actions_leadoutcome", "bench_chunk"):  # fmt: skip
+            self.connection.execute(f"TRUNCATE {table}")  # one at a time: never two table locks at once
+        with unburdened(self.connection, "crm_lead"):
+            self.connection.execute("INSERT INTO crm_lead SELECT * FROM bench_lead ORDER BY id LIMIT %s", [n_leads])
+        if with_words:
+            with unburdened(self.connection, "search_leadwords"):
+                self.connection.execute(
+                    "INSERT INTO search_leadwords SELECT words.* FROM bench_words AS words"
+                    " JOIN crm_lead ON id = lead_id ORDER BY id"
+                )
+        self.connection.execute(f"VACUUM (ANALYZE) {', '.join(_LEFT_ALONE)}, bench_chunk")
         self.connection.execute("CHECKPOINT")
 
 
-@contextmanager
-def index_filled_afterwards(connection: psycopg.Connection) -> Iterator[None]:
-    """Writes within leave the text index alone, which must be empty; then all leads are read at once. (A tenth of the
-    time that its triggers take.)
-    """
-    connection.execute("DROP INDEX search_leadwords_words")
-    for table in _READ_BY_THE_INDEX:
-        connection.execute(f"ALTER TABLE crm_{table} DISABLE TRIGGER USER")
-    yield
-    for table in _READ_BY_THE_INDEX:
-        connection.execute(f"ALTER TABLE crm_{table} ENABLE TRIGGER USER")
-    connection.execute("INSERT INTO search_leadwords SELECT * FROM search_words_of(ARRAY(SELECT id FROM crm_lead))")
-    connection.execute("CREATE INDEX search_leadwords_words ON search_leadwords USING gin (words)")
-
-
-def make_world(database_url: str, api_url: str, environment: dict[str, str], n_leads: int) -> World:
-    """Make the organization through the front door, and a reserve of `n_leads` leads to restore from.
+def enter_world(database_url: str, api_url: str, environment: dict[str, str]) -> World:
+    """The organization of the benchmark, made through the front door where it is missing.
 
     Raises `NotOurs` for a database with another organization in it.
     """
@@ -91,31 +92,31 @@ def make_world(database_url: str, api_url: str, environment: dict[str, str], n_l
         raise NotOurs(
             "The benchmark empties its tables between measurements: give it a database without organizations."
         )
-    crm = Crm(api_url, make_key(ORGANIZATION, EMAIL, environment))
-    me = crm.call("get", "me")
+    secret = make_key(ORGANIZATION, EMAIL, environment)
+    crm = Crm(api_url, secret)
     statuses = [status["id"] for status in crm.call("get", "status/lead")["data"]]
-    world = World(
+    found = connection.execute("SELECT id FROM crm_organization WHERE name = %s", [ORGANIZATION]).fetchone()
+    return World(
         connection=connection,
+        database_url=database_url,
+        api_url=api_url,
+        secret=secret,
         crm=crm,
-        organization=connection.execute("SELECT id FROM crm_organization WHERE name = %s", [ORGANIZATION]).fetchone()[
-            0
-        ],
-        user=key_of(me["id"]),
+        organization=found[0],
+        user=key_of(crm.call("get", "me")["id"]),
         old_status=statuses[0],
         new_status=statuses[1],
-        field=_field(crm),
+        number_field=_field(crm, NUMBER_FIELD, "number"),
+        text_field=_field(crm, TEXT_FIELD, "text"),
     )
-    _fill_reserve(world, n_leads)
-    return world
 
 
-def _fill_reserve(world: World, n_leads: int) -> None:
+def fill_reserve(world: World, n_leads: int, *, n_with_words: int) -> None:
+    """Make `n_leads` leads to restore from, and the words of the first `n_with_words` of them."""
     connection = world.connection
-    # Autovacuum would run in some measurements and not in others.
-    connection.execute("ALTER TABLE crm_lead SET (autovacuum_enabled = false)")
-    connection.execute("ALTER TABLE crm_leadstatuschange SET (autovacuum_enabled = false)")
-    connection.execute("ALTER TABLE search_leadwords SET (autovacuum_enabled = false)")
-    connection.execute("DROP TABLE IF EXISTS bench_lead, bench_chunk")
+    for table in _LEFT_ALONE:
+        connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+    connection.execute("DROP TABLE IF EXISTS bench_lead, bench_words, bench_chunk")
     connection.execute("CREATE TABLE bench_lead (LIKE crm_lead INCLUDING DEFAULTS)")
     connection.execute(
         """
@@ -138,9 +139,12 @@ def _fill_reserve(world: World, n_leads: int) -> None:
     )
     connection.execute("CREATE INDEX ON bench_lead (id)")
     connection.execute("VACUUM (ANALYZE) bench_lead")
+    world.restore(n_with_words)
+    connection.execute("CREATE TABLE bench_words AS SELECT * FROM search_words_of(ARRAY(SELECT id FROM crm_lead))")
+    connection.execute("VACUUM (ANALYZE) bench_words")
 
 
-def _field(crm: Crm) -> str:
+def _field(crm: Crm, name: str, kind: str) -> str:
     fields = crm.call("get", "custom_field_schema/lead")["fields"]
-    known = [field["id"] for field in fields if field["name"] == FIELD_NAME]
-    return known[0] if known else crm.call("post", "custom_field/lead", {"name": FIELD_NAME, "type": "text"})["id"]
+    known = [field["id"] for field in fields if field["name"] == name]
+    return known[0] if known else crm.call("post", "custom_field/lead", {"name": name, "type": kind})["id"]

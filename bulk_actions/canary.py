@@ -23,8 +23,11 @@ def leads_left(action: BulkAction) -> int | None:
     if not _is_ahead(action):
         return None
     locks.wait_for_pace(action.pk)
-    # While we waited it may have paused itself and been resumed.
-    action.refresh_from_db(fields=["canary_passed"])
+    # While we waited, another worker may have paused it: it did not wait for those in the gate. And it may have been
+    # resumed since.
+    action.refresh_from_db(fields=["status", "canary_passed"])
+    if action.status != Status.PROCESSING:
+        return 0
     if not _is_ahead(action):
         return None
     done = Batch.objects.filter(action=action.pk, date_done__isnull=False).aggregate(n=Sum("n_leads", default=0))["n"]
@@ -34,9 +37,10 @@ def leads_left(action: BulkAction) -> int | None:
 def pause_behind(action: BulkAction) -> None:
     """Pause the job, in the transaction that found no lead left of its canary: that holds the pace lock.
 
-    Its mails are the trial: it waits until the last of them has left.
+    Does nothing where another worker has done so meanwhile, nor while mails are on their way: they are the trial, and
+    the job waits until the last of them has left.
     """
-    if mails.is_sending(action.pk):
+    if action.canary_passed or mails.is_sending(action.pk):
         return
     changes = {"reason": CANARY, "date_paused": Now(), "canary_passed": True}
     if move(action.pk, expected={Status.PROCESSING}, to=Status.PAUSED, **changes):

@@ -23,11 +23,12 @@ def sweep() -> None:
     """Ring for every job that should move, end pauses that are too old; drop old previews."""
     for action_id, moved in BulkAction.objects.filter(status__in=ACTIVE).values_list("pk", "date_updated"):
         is_standing = _stands(action_id, moved)
-        if doorbell.ring(action_id) and is_standing:  # who answers rings for the others
+        if doorbell.ring_again(action_id) and is_standing:  # who answers rings for the others
             count(RESCUES)
     # order_by(): the order of the queue would make every job a row of its own.
     for organization_id in slots.queue().order_by().values_list("organization", flat=True).distinct():
-        slots.ring_startable(organization_id)
+        for action_id in slots.startable(organization_id):
+            doorbell.ring_again(action_id)
     _settle_interrupted()
     _expire_pauses()
     seals.drop_old()

@@ -126,6 +126,11 @@ DATABASES = {
             **_database.get("OPTIONS", {}),
             "application_name": f"drover-{ROLE}",
             "connect_timeout": 5,
+            # A session whose network is gone must end on our side too, or it would hold its worker for minutes.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,  # milliseconds
             "options": " ".join(f"-c {name}={value}" for name, value in _session.items()),
         },
     }
@@ -217,6 +222,8 @@ BULK_MAX_RUNNING_PER_ORGANIZATION = values.whole_number(
     "BULK_MAX_RUNNING_PER_ORGANIZATION", default=3, lowest=1, highest=1000
 )
 BULK_DOORBELL_SECONDS = 30  # a doorbell older than this is dropped; the sweeper rings anew
+# A bell that nobody has answered for so long, while no message waits, was taken by a worker that is dead or frozen
+BULK_BELL_LOST_SECONDS = 5
 BULK_CRASH_GRACE_SECONDS = 2  # an isolated batch tried longer ago, and held by nobody, has killed its worker
 BULK_FAILURES_JUDGED_AFTER = 200  # leads
 BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's gate are ended

@@ -63,6 +63,24 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    assert [
+        (file, name)
+        for file, name in named
+        if not (PROJECT / file).exists() or f"\ndef {name}(" not in (PROJECT / file).read_text()
+    ] == []
+
+
+def test_every_promise_names_a_test_that_shows_it() -> None:
+    page = (PROJECT / "docs/guarantees.md").read_text().partition("## Exactly once")[2].partition("## Not promised")[0]
+    promises = re.split(r"\n(?= *- )", page)[1:]
+    told_above = "The tests named above"
+    headings = "whatever ends or stops:"  # the promise that the list below it breaks up
+    assert [p for p in promises if "::test_" not in p and told_above not in p and headings not in p] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE))
     named = {word.split()[1] for word in words_in_code(page.read_text()) if re.fullmatch(r"make [a-z-]+", word)}

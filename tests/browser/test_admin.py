@@ -127,7 +127,7 @@ def test_a_running_job_moves_pauses_and_goes_on(stack: Stack, page: Page) -> Non
     page.get_by_label("Leads per minute").fill(str(2 * PER_MINUTE))
     page.get_by_label("Priority").select_option("high")
     page.get_by_role("button", name="Change", exact=True).click()
-    expect(page.get_by_text("it counts within a second")).to_be_visible()
+    expect(page.get_by_text("Changed: it counts within a second")).to_be_visible()
     told = call(stack, secret, "GET", f"bulk_action/edit/{job['id']}/")
     assert (told["leads_per_minute"], told["priority"]) == (2 * PER_MINUTE, "high")
     assert str(parse_close_id("bulkedit", job["id"])) in page.url

@@ -1,8 +1,10 @@
 """The first leads of a job as its trial: exactly so many, however many workers there are, and one pause behind them."""
 
 import pytest
+from django.db import transaction
 
-from bulk_actions import canary
+from bulk_actions import canary, locks, slots
+from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.runner import Slice, run_slice
 from bulk_actions.services import cancel, pause, resume
@@ -16,6 +18,7 @@ from tests.bulk_actions.helpers import (
     make_leads,
     run_to_end,
     status_job,
+    wait_for_a_waiter,
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
@@ -124,6 +127,23 @@ def test_a_canary_is_exact_when_batches_are_worked_one_by_one_after_deaths(
     assert not LeadOutcome.objects.exists()
 
 
+def test_a_worker_that_waited_while_the_job_paused_itself_changes_nothing_more(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 50), canary_leads=20)
+    assert slots.start_if_free(action)
+    load(action.pk)
+    with transaction.atomic():
+        locks.wait_for_pace(action.pk)
+        late = Elsewhere(run_slice, action.pk)
+        wait_for_a_waiter()
+        canary.pause_behind(BulkAction.objects.get(pk=action.pk))
+    late.join()
+    check_invariant(action)
+    assert (action.status, changed_leads(action.pk)) == (Status.PAUSED, 0)
+    assert action.transitions.filter(new_status="paused").count() == 1
+
+
 def test_a_worker_that_waited_while_the_job_paused_and_was_resumed_does_not_pause_it_again(
     membership: Membership, old_status: LeadStatus, new_status: LeadStatus
 ) -> None:
@@ -132,6 +152,11 @@ def test_a_worker_that_waited_while_the_job_paused_and_was_resumed_does_not_paus
     resume(action=action, by=membership.user)
     stale = BulkAction.objects.get(pk=action.pk)
     stale.canary_passed = False  # read before the lock was waited for
+    with transaction.atomic():
+        assert canary.leads_left(stale) == 0, "it waits for a slot: nobody works on it"
+        assert slots.start_if_free(BulkAction.objects.get(pk=action.pk))
+        canary.pause_behind(stale)
+    stale.canary_passed = False
     assert canary.leads_left(stale) is None
     assert run_slice(action.pk) is Slice.NOTHING
     check_invariant(action)

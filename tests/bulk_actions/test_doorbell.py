@@ -1,9 +1,12 @@
 """Doorbells: one message per number at most, and no harm from a broker that is away."""
 
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from celery import current_app
 from kombu.exceptions import OperationalError
+from kombu.simple import SimpleQueue
 
 from bulk_actions import doorbell, tasks
 
@@ -54,3 +57,37 @@ def test_a_broker_that_is_away_is_no_error(settings: object) -> None:
     }
     doorbell.ring(uuid4())
     doorbell.answered(uuid4(), 0)
+
+
+@pytest.fixture
+def queue() -> Iterator[SimpleQueue]:
+    """The one that workers take doorbells from, with nothing in it."""
+    with current_app.connection_or_acquire() as connection:
+        queue = connection.SimpleQueue(doorbell.QUEUE)
+        queue.clear()
+        yield queue
+        queue.clear()
+        queue.close()
+
+
+def test_a_bell_that_is_overdue_while_no_message_waits_is_rung_again(
+    rung: list[tuple], queue: SimpleQueue, settings: object
+) -> None:
+    job = uuid4()
+    doorbell.ring(job)
+    assert doorbell.ring_again(job) == 0, "it may be on its way"
+    settings.BULK_BELL_LOST_SECONDS = 0
+    assert doorbell.ring_again(job) == 1
+    doorbell.ring(job)
+    assert len(rung) == 2
+
+
+def test_a_bell_that_is_overdue_in_a_long_queue_keeps_its_place(
+    rung: list[tuple], queue: SimpleQueue, settings: object
+) -> None:
+    job = uuid4()
+    settings.BULK_BELL_LOST_SECONDS = 0
+    doorbell.ring(job)
+    queue.put("a message that waits")
+    assert doorbell.ring_again(job) == 0
+    assert len(rung) == 1

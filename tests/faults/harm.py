@@ -1,0 +1,94 @@
+"""Harm to real processes, done at a moment when it hurts: while a batch is in hand."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from tests.faults.client import Client
+from tests.stack import Stack, wait_until
+
+WORKERS = ("worker-1", "worker-2")
+SLOW = 120_000  # leads a minute: 20,000 leads take about 10 s, so that a fault falls in mid-run
+RECOVERY_SECONDS = 10
+FROZEN_RECOVERY_SECONDS = 15  # idle_in_transaction_session_timeout, 8 s of these, runs out first
+
+# Sessions of workers inside a job's gate; and those that have not moved for so long that their worker is frozen.
+IN_GATE = """
+    SELECT pid FROM pg_stat_activity JOIN pg_locks USING (pid)
+    WHERE application_name = 'drover-worker' AND locktype = 'advisory' AND mode = 'ShareLock' AND granted"""
+FROZEN_IN_GATE = IN_GATE + " AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '0.3 s'"
+
+
+def pool_child(stack: Stack, name: str) -> psutil.Process:
+    """The process of that worker that does its work; waits for one that is just being started."""
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
+        pid = stack.pid_of(name)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[:] = psutil.Process(pid).children() if pid else []
+        return len(found) == 1
+
+    wait_until(is_there, seconds=30, what=f"{name} has its pool child")
+    return found[0]
+
+
+def whole(stack: Stack, name: str) -> list[psutil.Process]:
+    """That worker's main process and its pool child."""
+    child = pool_child(stack, name)
+    return [child.parent(), child]
+
+
+@contextlib.contextmanager
+def stopped_at_work(client: Client, stop: Callable[[], None], go: Callable[[], None]) -> Iterator[None]:
+    """Stops one worker, by whatever means, at a moment when it has a batch in hand; lets it go on at the end."""
+
+    def caught() -> bool:
+        stop()
+        if client.sql(IN_GATE):
+            # Is it ours, or that of another worker, which moves on?
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: bool(client.sql(FROZEN_IN_GATE)), seconds=0.4, what="it stands still")
+                return True
+        go()
+        return False
+
+    try:
+        wait_until(caught, seconds=40, what="the worker is stopped with a batch in hand")
+        yield
+    finally:
+        go()
+
+
+@contextlib.contextmanager
+def frozen(processes: list[psutil.Process]) -> Iterator[None]:
+    """These stand still; those that still live go on at the end."""
+    try:
+        for process in processes:
+            process.suspend()
+        yield
+    finally:
+        _go(processes)
+
+
+@contextlib.contextmanager
+def frozen_at_work(stack: Stack, client: Client, name: str = "worker-1") -> Iterator[None]:
+    """Freezes that worker's pool child while it has a batch in hand; if it still lives, it goes on at the end."""
+    child = pool_child(stack, name)
+    with stopped_at_work(client, child.suspend, lambda: _go([child])):
+        yield
+
+
+def kill_all(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _go(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
