@@ -12,9 +12,9 @@ from bulk_actions.models import BulkAction
 
 # Leads are addressed by `id = ANY(array)`: that walks the primary key in key order, so two jobs over the same leads
 # wait for each other and do not deadlock. A join to a list of ids was carried out in heap order.
-_THESE = "lead.id = ANY(ARRAY(SELECT lead_id FROM target)) AND lead.organization_id = %(organization)s"
+_THESE = "{row}.id = ANY(ARRAY(SELECT lead_id FROM target)) AND {row}.organization_id = %(organization)s"
 _THESE_JUDGED = (
-    "lead.id = ANY(ARRAY(SELECT lead_id FROM judged WHERE code IS NULL)) AND lead.organization_id = %(organization)s"
+    "{row}.id = ANY(ARRAY(SELECT lead_id FROM judged WHERE code IS NULL)) AND {row}.organization_id = %(organization)s"
 )
 
 
@@ -87,7 +87,8 @@ def apply(action: BulkAction, change: Change, batches: list[int]) -> None:
         # The planner cannot know how long the array is, and a bitmap scan would visit leads in heap order.
         cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
         if change.skip_code is not None:
-            cursor.execute(_LOCK, {"batches": batches, "organization": action.organization_id})
+            lock = _LOCK.format(table=change.targets.table)
+            cursor.execute(lock, {"batches": batches, "organization": action.organization_id})
             cursor.execute(*judged_statement_for(action, change, batches))
             return
         cursor.execute(*statement_for(action, change, batches))
@@ -119,6 +120,7 @@ def statement_for(action: BulkAction, change: Change, batches: list[int]) -> tup
 def judged_statement_for(action: BulkAction, change: Change, batches: list[int]) -> tuple[str, dict[str, object]]:
     """The same for a change that first judges which leads it may touch. Their rows are locked already, so that its
     snapshot shows what it will change."""
+    row = change.targets.row
     statement = f"""
         WITH target AS MATERIALIZED (
             SELECT batch.id AS batch_id, target.lead_id, target.given
@@ -127,7 +129,8 @@ def judged_statement_for(action: BulkAction, change: Change, batches: list[int])
         judged AS MATERIALIZED (
             SELECT target.batch_id, target.lead_id, target.given, ({change.skip_code}) AS code
             FROM target
-            LEFT JOIN crm_lead AS lead ON lead.id = target.lead_id AND lead.organization_id = %(organization)s),
+            LEFT JOIN {change.targets.table} AS {row} ON {row}.id = target.lead_id
+                AND {row}.organization_id = %(organization)s),
         noted_skips AS (
             INSERT INTO bulk_actions_leadoutcome (action_id, batch_id, lead_id, outcome, code, message)
             SELECT %(action)s, batch_id, lead_id, 'skipped', code, coalesce(%(messages)s::jsonb->>code, code)
@@ -150,7 +153,7 @@ def _changed_and_tally(change: Change, these: str) -> str:
     before = "jsonb_agg(changed.before)" if change.keeps_before else "NULL::jsonb"
     also = "".join(f"{name} AS ({sql}), " for name, sql in change.also.items())
     return f"""
-        changed AS ({change.update.format(these=these)}),
+        changed AS ({change.update.format(these=these.format(row=change.targets.row))}),
         {also}
         tally AS (
             SELECT target.batch_id, array_agg(changed.lead_id) AS ids, {before} AS before, count(*) AS n
@@ -169,7 +172,7 @@ def _parameters(action: BulkAction, change: Change, batches: list[int]) -> dict[
 
 # In key order, as the change itself goes.
 _LOCK = """
-    SELECT FROM crm_lead
+    SELECT FROM {table}
     WHERE id = ANY(ARRAY(
         SELECT unnest(lead_ids) FROM bulk_actions_batch WHERE id = ANY(%(batches)s)))
     AND organization_id = %(organization)s

@@ -1,5 +1,7 @@
 """The jobs and their ledger. The PostgreSQL rows are the job; nothing about it lives anywhere else."""
 
+from uuid import UUID
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -14,6 +16,9 @@ class Kind(models.TextChoices):
     DELETE = "delete"
     EDIT = "edit"
     EMAIL = "email"
+    DEAL_UPDATE = "deal_update"
+    DEAL_DELETE = "deal_delete"
+    IMPORT = "import"
 
 
 DEFAULT_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself
@@ -33,7 +38,17 @@ class Priority(models.IntegerChoices):
 
 
 # Of the ids of jobs in Close's API.
-PREFIX = {Kind.DELETE: "bulkdelete", Kind.EDIT: "bulkedit", Kind.EMAIL: "bulkemail"}
+PREFIX = {
+    Kind.DELETE: "bulkdelete",
+    Kind.EDIT: "bulkedit",
+    Kind.EMAIL: "bulkemail",
+    Kind.DEAL_UPDATE: "bulkdealupdate",
+    Kind.DEAL_DELETE: "bulkdealdelete",
+    Kind.IMPORT: "bulkimport",
+}
+# The targets of these are deals, not leads: `lead_ids` and `lead` of the ledger hold the keys of opportunities. They
+# are carried out within BlueAI's calls (`bulk_actions.at_once`); Close's API does not serve them.
+OVER_DEALS = frozenset({Kind.DEAL_UPDATE, Kind.DEAL_DELETE})
 
 
 class BulkAction(Keyed, Dated):
@@ -119,6 +134,11 @@ class BulkAction(Keyed, Dated):
         return close_id(PREFIX[Kind(self.kind)], self.pk)
 
 
+def spelled_target(action: BulkAction, key: UUID) -> str:
+    """The id of one of the job's targets, as Close spells it."""
+    return close_id("oppo" if action.kind in OVER_DEALS else "lead", key)
+
+
 class Preview(Keyed):
     """The targets of a preview, frozen for the create that is to come: its batches have its id as their `action`.
 
@@ -143,7 +163,8 @@ class Preview(Keyed):
 
 
 class Batch(models.Model):
-    """A piece of a job's frozen target list, and what became of it: the ledger.
+    """A piece of a job's frozen target list, and what became of it: the ledger. Where the targets are deals
+    (`OVER_DEALS`), these are meant wherever leads are named.
 
     Pending until `date_done` is set. `changed_ids` are the leads that were changed and `before` (a JSON list in the
     same order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db.models import Count
 
 from bulk_actions.actions import MAILING, describe
-from bulk_actions.models import BulkAction, LeadOutcome
+from bulk_actions.models import OVER_DEALS, BulkAction, LeadOutcome
 from bulk_actions.states import Status
 from crm.mail.outbox import reserve_notice
 
@@ -35,7 +35,7 @@ def _body(action: BulkAction) -> str:
         f"Your bulk action has ended: {_headline(action).lower()}.",
         "",
         f"What:       {describe(action)}",
-        f"Leads:      {_number(action.n_leads)}",
+        f"{'Deals' if action.kind in OVER_DEALS else 'Leads'}:      {_number(action.n_leads)}",
         *_counts(action),
     ]
     counts = (action.n_succeeded, action.n_unchanged, action.n_skipped, action.n_failed, action.n_unknown)
@@ -53,11 +53,9 @@ def _body(action: BulkAction) -> str:
         what = "mails were not made" if action.kind in MAILING else "leads were skipped or failed"
         lines += ["", f"Why {what}:"]
         lines += [f"  {row['outcome']}: {row['code']}: {_number(row['n'])}" for row in reasons]
-    lines += [
-        "",
-        f"Id:         {action.api_id}",
-        f"API:        {settings.PUBLIC_URL}/api/v1/bulk_action/{action.kind}/{action.api_id}/",
-    ]
+    lines += ["", f"Id:         {action.api_id}"]
+    if action.kind not in OVER_DEALS:  # which Close's API does not serve
+        lines.append(f"API:        {settings.PUBLIC_URL}/api/v1/bulk_action/{action.kind}/{action.api_id}/")
     if action.created_by.is_staff:
         lines.append(f"Admin:      {settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/")
     return "\n".join(lines) + "\n"

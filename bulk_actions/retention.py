@@ -12,10 +12,12 @@ from django.db.models.functions import Now
 
 from bulk_actions.models import BulkAction
 from bulk_actions.scrubbing import scrub_ledgers
-from crm.api.close.idempotency import forget_answers_with, forget_old_answers
+from crm.idempotency import forget_answers_with, forget_old_answers
 from crm.mail.outbox import forget_mails
 from crm.models import PurgedLead
-from crm.purge import purge_deleted, purge_lead
+from crm.purge import purge_deleted, purge_deleted_deals, purge_lead
+from crm.sign_in import forget_old_sessions
+from crm.webhooks.outcomes import forget_old_deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +30,18 @@ _ERASE_LOCK_SECONDS = 30.0
 
 
 def purge() -> None:
-    """One run of the minute: leads that were deleted long ago, old ledgers, old answers to be repeated."""
+    """One run of the minute: leads that were deleted long ago, old ledgers, old answers to be repeated, old
+    deliveries to webhooks."""
     deadline = time.monotonic() + _SECONDS
     for _ in range(PIECE // _TRANSACTION):
         if purge_deleted(older_than=timedelta(days=settings.LEAD_PURGE_DAYS), limit=_TRANSACTION) < _TRANSACTION:
             break
+    purge_deleted_deals(older_than=timedelta(days=settings.LEAD_PURGE_DAYS), limit=PIECE)
     forget_purged(deadline)
     purge_ledgers(deadline)
     forget_old_answers(limit=PIECE)
+    forget_old_sessions(limit=PIECE)
+    forget_old_deliveries(limit=PIECE)
 
 
 def forget_purged(deadline: float) -> None:

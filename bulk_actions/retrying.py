@@ -5,13 +5,13 @@ from collections.abc import Collection
 from django.db import transaction
 
 from bulk_actions.actions import MAILING
-from bulk_actions.models import BulkAction, Kind, LeadOutcome, Outcome
+from bulk_actions.models import OVER_DEALS, BulkAction, Kind, LeadOutcome, Outcome
 from bulk_actions.services import Order, create_bulk_action
 from bulk_actions.states import FINAL
 from bulk_actions.targets import node_of, refuse_purged, spelled
 from bulk_actions.undoing import refuse_unfinished
 from crm.auth import Caller
-from crm.errors import Conflict, FieldErrors
+from crm.errors import Conflict, FieldErrors, Invalid
 from crm.models import MailState, OutboxMail, Purpose
 from search.resolve import Resolved
 
@@ -31,8 +31,11 @@ def retry(
     Of a job that sends mail: whoever has got its mail gets none again. With the outcome `unknown`, which stands alone,
     the new job sends the very mails that may have left once more, if a person has said `confirm_possible_duplicates`
     true. Raises FieldErrors("status") for a job that has not ended, FieldErrors("outcome") when it has none such,
-    `LedgerPurged`; `Conflict` while another retry of a job that sends mail lives.
+    `LedgerPurged`; `Conflict` while another retry of a job that sends mail lives; `Invalid` for a job over deals
+    and an import.
     """
+    if action.kind in (*OVER_DEALS, Kind.IMPORT) and action.undo_of_id is None:
+        raise Invalid(["A bulk change of deals, or an import, is not tried again as a job: send it again."])
     with transaction.atomic():
         original = BulkAction.objects.select_for_update(no_key=True).get(pk=action.pk)  # one retry at a time
         refuse_unfinished(original, "retry")

@@ -25,7 +25,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from bulk_actions import breaker, canary, doorbell, ledger, locks, mails, matches, slots, turns
-from bulk_actions.actions import MAILING, change_of
+from bulk_actions.actions import MAILING, MERGING, change_of
 from bulk_actions.errors import JobImpossible
 from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction, OnChanged
@@ -225,13 +225,15 @@ def _shortened(batch_id: int, n_leads: int, most: int) -> Piece:
 
 def _applied(action: BulkAction, pieces: list[Piece]) -> _Step:
     deadline = time.monotonic() + _ISOLATION_SECONDS
-    return apply_or_isolate(action, _apply_of(action), pieces, deadline)
+    return apply_or_isolate(action, apply_of(action), pieces, deadline)
 
 
-def _apply_of(action: BulkAction) -> Apply:
+def apply_of(action: BulkAction) -> Apply:
     """How the batches of this job are worked. Raises JobImpossible."""
     if action.kind in MAILING:
         return partial(MAILING[action.kind].apply, action)
+    if action.kind in MERGING:
+        return partial(MERGING[action.kind].apply, action)
     change = change_of(action)
     if action.on_changed == OnChanged.SKIP:
         change = matches.skipping(action, change)

@@ -8,7 +8,7 @@ from django.db.models.expressions import RawSQL
 
 from bulk_actions.actions import MAILING
 from bulk_actions.errors import LedgerPurged
-from bulk_actions.models import PREFIX, BulkAction
+from bulk_actions.models import OVER_DEALS, PREFIX, BulkAction
 from crm.ids import parse_close_id
 from search.external import Arguments, NodeType
 from search.nodes import External
@@ -127,7 +127,7 @@ def _action(reader: Reader, data: dict[str, object], path: str, organization_id:
     found = [
         action
         for kind, prefix in PREFIX.items()
-        if (key := parse_close_id(prefix, text))
+        if kind not in OVER_DEALS and (key := parse_close_id(prefix, text))
         for action in BulkAction.objects.filter(organization=organization_id, kind=kind, pk=key)
     ]
     if found and found[0].date_ledger_purged is None:

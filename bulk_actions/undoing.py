@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from bulk_actions import locks
-from bulk_actions.actions import CHANGING, MAILING
+from bulk_actions.actions import MAILING, UNDOABLE
 from bulk_actions.actions.base import Written
 from bulk_actions.models import BulkAction, Kind
 from bulk_actions.services import Order, create_bulk_action
@@ -34,11 +34,11 @@ def undo(*, action: BulkAction, caller: Caller, force: bool = False) -> BulkActi
         refuse_unfinished(original, "undo")
         refuse_purged(original)
         _refuse_second(original)
-        if original.kind == Kind.DELETE and "restore" not in original.params:
+        if original.kind in (Kind.DELETE, Kind.DEAL_DELETE) and "restore" not in original.params:
             _refuse_purged_leads(original)
         order = Order(
             kind=Kind(original.kind),
-            params=CHANGING[original.kind].undo_params(original, force=force),
+            params=UNDOABLE[original.kind].undo_params(original, force=force),
             s_query=spelled(original, _UNDONE),
             resolved_query=Resolved("lead", node_of(original, _UNDONE)).to_json(),
             sort=[],
@@ -70,7 +70,7 @@ def _refuse_purged_leads(original: BulkAction) -> None:
     age = timezone.now() - original.date_finished if original.date_finished else timedelta()
     if age > timedelta(days=settings.LEAD_PURGE_DAYS):
         days = settings.LEAD_PURGE_DAYS
-        raise FieldErrors({"status": f"Cannot undo: leads deleted more than {days} days ago are purged."})
+        raise FieldErrors({"status": f"Cannot undo: what was deleted more than {days} days ago is purged."})
 
 
 def freeze(action: BulkAction) -> int:
@@ -81,7 +81,7 @@ def freeze(action: BulkAction) -> int:
     locks.share_ledger(source_id)  # or the values of a lead that is being erased would live on in the copy
     source = BulkAction.objects.get(pk=source_id)
     refuse_purged(source)
-    written = CHANGING[source.kind].written(source)
+    written = UNDOABLE[source.kind].written(source)
     if action.retry_of_id is not None:
         targets, parameters = _TRIED, {"outcomes": outcomes_of(action)}
     else:

@@ -180,6 +180,8 @@ CELERY_TASK_ROUTES = {
     "crm.tasks.deliver_mail": {"queue": "mail"},
     "crm.tasks.sweep_mail": {"queue": "control"},
     "crm.tasks.tick_sequences": {"queue": "control"},
+    "crm.tasks.deliver_webhooks": {"queue": "mail"},
+    "crm.tasks.sweep_webhooks": {"queue": "control"},
 }
 SWEEP_SECONDS = 2
 SEQUENCE_TICK_SECONDS = 5  # a step is due on the minute or so; an idle tick is one look into an index
@@ -192,6 +194,7 @@ _sweep = {"schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_EXPIRY_SECONDS
 CELERY_BEAT_SCHEDULE = {
     "sweep-bulk-actions": {"task": "bulk_actions.tasks.sweep", **_sweep},
     "sweep-mail": {"task": "crm.tasks.sweep_mail", **_sweep},
+    "sweep-webhooks": {"task": "crm.tasks.sweep_webhooks", **_sweep},
     "tick-sequences": {"task": "crm.tasks.tick_sequences", **_sweep, "schedule": SEQUENCE_TICK_SECONDS},
     "purge": {"task": "bulk_actions.tasks.purge", "schedule": PURGE_SECONDS, "options": {"expires": PURGE_SECONDS}},
 }
@@ -201,8 +204,9 @@ CELERY_BEAT_SCHEDULE = {
 EMAIL_URL = values.smtp_address(env.str("EMAIL_URL", default=""))
 MAIL_CHUNK = 10  # mails in hand at once: what a killed delivery worker leaves `unknown` at most
 MAIL_CHUNK_SECONDS = 0.2
-# Else an account's host must be a public address: members could reach into our own network with it
+# Else the hosts of accounts and webhooks must be public addresses: members could reach into our own network with them
 ALLOW_PRIVATE_SMTP_HOSTS = env.bool("ALLOW_PRIVATE_SMTP_HOSTS", default=False)
+ALLOW_PRIVATE_WEBHOOK_HOSTS = env.bool("ALLOW_PRIVATE_WEBHOOK_HOSTS", default=False)
 # Bounces, replies to `List-Unsubscribe` mails and the like go to addresses at this domain; empty: to the senders
 INBOUND_MAIL_DOMAIN = values.mail_domain(env.str("INBOUND_MAIL_DOMAIN", default=""))
 INBOUND_MAIL_MAX_BYTES = 25 * 1024 * 1024  # what mailbox providers let through, attachments included
@@ -235,6 +239,17 @@ SEARCH_CURSOR_SECONDS = 300  # so long a page may be asked for after the one bef
 SEARCH_WALK_LIMIT = 10_000  # objects that one walk by cursor gives at most
 LOADING_STATEMENT_TIMEOUT_SECONDS = 600
 
+# --- files that are read ----------------------------------------------------------------------------------------------
+FILE_MAX_BYTES = 1_000_000 * values.whole_number("FILE_MAX_MEGABYTES", default=150, lowest=1, highest=10_000)
+FILE_MAX_ROWS = 1_048_576  # as many as a sheet of a spreadsheet has
+FILE_MAX_COLUMNS = 1_000
+FILE_MAX_CELL_CHARACTERS = 32_000
+FILE_MAX_ROW_CHARACTERS = 400_000  # also of one line: no more than that is ever in memory
+FILE_MAX_JSON_LINE_BYTES = 1024 * 1024
+FILE_MAX_ZIP_ENTRIES = 2_000  # parts of an XLSX file; ordinary ones have some ten
+FILE_MAX_ZIP_RATIO = 100  # unzipped to zipped bytes, of a part of more than 1 MB
+FILE_MAX_UNZIPPED_BYTES = 1_000_000_000
+
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["crm.api.close.authentication.CloseAuthentication"],
@@ -244,6 +259,10 @@ REST_FRAMEWORK = {
 }
 # Per key and endpoint group; threefold per organization
 API_REQUESTS_PER_SECOND = values.whole_number("API_REQUESTS_PER_SECOND", default=100, lowest=1, highest=1_000_000)
+BLUEAI_REQUESTS_PER_MINUTE = 600  # per key, or per user who signed in
+BLUEAI_BULK_REQUESTS_PER_MINUTE = 60  # to `/api/v1/crm/bulk/`, counted apart
+BLUEAI_SIGN_INS_PER_EMAIL = 10  # tries within five minutes, for one mail address
+BLUEAI_SIGN_INS_PER_ADDRESS = 60  # the same from one network address, which an office may share
 IDEMPOTENCY_WAIT_SECONDS = 5  # for a request with the same Idempotency-Key that is under way; then a 409
 SPECTACULAR_SETTINGS = {
     "TITLE": "Drover",

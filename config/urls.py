@@ -4,6 +4,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config import health
 from config.metrics import metrics
+from crm.api.blueai import me as blueai_me
 
 urlpatterns = [
     path("healthz", health.healthz),
@@ -17,8 +18,14 @@ urlpatterns = [
     path("api/v1/", include("search.urls")),
     path("api/v1/", include("bulk_actions.api.close")),
     path("api/v1/", include("bulk_actions.api.after")),
+    path("api/v1/auth/", include(blueai_me.sign_in_urls)),
+    path("api/v1/api-keys/", include(blueai_me.key_urls)),
+    path("api/v1/crm/", include("bulk_actions.api.blueai")),
+    path("api/v1/crm/", include("crm.api.blueai.urls")),
+    path("api/agents/crm/", include("crm.api.gomega.urls")),
+    path("api/agents/crm/", include("bulk_actions.api.gomega")),
 ]
 
-handler400 = "crm.api.close.conventions.bad_request"
-handler404 = "crm.api.close.conventions.page_not_found"
-handler500 = "crm.api.close.conventions.server_error"
+handler400 = "crm.api.handlers.bad_request"
+handler404 = "crm.api.handlers.page_not_found"
+handler500 = "crm.api.handlers.server_error"

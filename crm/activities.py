@@ -7,17 +7,27 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from crm.errors import NotFound
-from crm.lead_parts import check_people, held_part, hold_lead
+from crm.contacts import contacts_of
+from crm.errors import FieldErrors, NotFound
+from crm.lead_parts import GONE, check_people, held_part, hold_lead, holds_lead
 from crm.models import Activity, Organization, User
+from crm.opportunities import deals_of
 
 
 def activities_of(organization_id: UUID) -> QuerySet[Activity]:
-    """The organization's activities; those of a deleted lead are not to be seen."""
-    return Activity.objects.filter(organization_id=organization_id, lead__deleted_at__isnull=True)
+    """The organization's activities of live leads. Close sees no others."""
+    return Activity.objects.filter(
+        lead__organization_id=organization_id, lead__deleted_at__isnull=True, organization_id=organization_id
+    )
+
+
+def all_activities_of(organization_id: UUID) -> QuerySet[Activity]:
+    """The organization's activities, those without a lead as well; those of a deleted lead are not to be seen."""
+    live = Q(lead__isnull=True) | Q(lead__deleted_at__isnull=True)
+    return Activity.objects.filter(live, organization_id=organization_id)
 
 
 @transaction.atomic
@@ -66,4 +76,45 @@ def update_activity(
 @transaction.atomic
 def delete_activity(*, activity_id: UUID, organization: Organization) -> None:
     """Delete the activity for good. Raises `NotFound`."""
-    held_part(activities_of(organization.pk), activity_id, organization.pk).delete()
+    held_part(all_activities_of(organization.pk), activity_id, organization.pk).delete()
+
+
+@transaction.atomic
+def create_entry(*, organization: Organization, by: User, columns: Mapping[str, object]) -> Activity:
+    """BlueAI's: an activity of a deal (`opportunity_id`), of a contact, of both or of neither (blueai-api.md 5).
+
+    It is one of the deal's lead, else of the contact's, where they have one. `FieldErrors` for what is not there.
+    """
+    lead_id = _lead_of(organization, columns)
+    made = Activity.objects.create(
+        organization=organization, lead_id=lead_id, user=by, created_by=by, updated_by=by, **columns
+    )
+    made.refresh_from_db()
+    return made
+
+
+@transaction.atomic
+def update_entry(*, activity_id: UUID, organization: Organization, by: User, columns: Mapping[str, object]) -> Activity:
+    """Change `columns` of any activity; its lead stays. Raises `NotFound`, `FieldErrors`."""
+    _lead_of(organization, columns)
+    activity = held_part(all_activities_of(organization.pk), activity_id, organization.pk)
+    for column, value in columns.items():
+        setattr(activity, column, value)
+    activity.updated_by, activity.date_updated = by, Now()
+    activity.save(update_fields=[*columns, "updated_by", "date_updated"])
+    activity.refresh_from_db()
+    return activity
+
+
+def _lead_of(organization: Organization, columns: Mapping[str, object]) -> UUID | None:
+    """Hold the deal and the contact that `columns` name until this transaction ends; the lead that they are of."""
+    found: list[UUID | None] = []
+    for name, rows in (("opportunity_id", deals_of(organization.pk)), ("contact_id", contacts_of(organization.pk))):
+        if columns.get(name) is not None:
+            row = rows.select_for_update(of=("self",), no_key=True).filter(pk=columns[name]).first()
+            if row is None:
+                raise FieldErrors({"deal_id" if name == "opportunity_id" else name: GONE})
+            found.append(row.lead_id)
+    lead_id = next((key for key in found if key), None)
+    # A merge may just have moved them away: then it is an activity of none, rather than of a lead that is gone.
+    return lead_id if lead_id and holds_lead(lead_id, organization.pk) else None

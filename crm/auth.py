@@ -34,12 +34,12 @@ _SECONDS_BETWEEN_TOUCHES = 60
 
 @dataclass(frozen=True)
 class Caller:
-    """A member of an organization, speaking through one key."""
+    """A member of an organization, speaking through one key, or through a session of a browser."""
 
     organization: Organization
     user: User
     membership: Membership
-    api_key: ApiKey
+    api_key: ApiKey | None  # None: a person who signed in
 
     def may(self, permission: str) -> bool:
         """Whether the member has that `Permission`."""
@@ -47,7 +47,7 @@ class Caller:
 
     def has_scope(self, scope: str) -> bool:
         """Whether the key reaches that far (dialects with scopes)."""
-        return scope in self.api_key.scopes
+        return self.api_key is not None and scope in self.api_key.scopes
 
 
 def make_api_key(
@@ -67,7 +67,7 @@ def make_api_key(
         membership=membership,
         dialect=dialect,
         label=label,
-        secret_sha256=_digest(secret),
+        secret_sha256=digest(secret),
         hint=secret[: len(_PREFIX[dialect]) + _HINT_CHARACTERS],
         scopes=wanted or list(SCOPES[dialect]),
     )
@@ -82,7 +82,7 @@ def authenticate_secret(secret: str, dialect: str) -> Caller | None:
     key = (
         ApiKey.objects.select_related("membership__organization", "membership__user")
         .filter(
-            secret_sha256=_digest(secret),
+            secret_sha256=digest(secret),
             dialect=dialect,
             date_revoked__isnull=True,
             membership__is_active=True,
@@ -115,6 +115,7 @@ def _alphanumeric(length: int) -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
+    """What is stored of a secret that only has to be known again."""
     # Whatever bytes a client sends are hashed: "surrogatepass" because a header may decode to anything.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -141,7 +142,7 @@ def _check(caller: Caller, account: EmailAccount, *, server_is_new: bool) -> Non
             raise FieldErrors({"smtp": {"host": "This field is required."}})
     elif server_is_new:
         try:
-            refuse_private(account.smtp_host)
+            refuse_private(account.smtp_host, allow_private=settings.ALLOW_PRIVATE_SMTP_HOSTS)
         except Invalid as problem:
             raise FieldErrors({"smtp": {"host": problem.errors[0]}}) from None
 

@@ -26,7 +26,8 @@ class Detail:
 class ContactDraft:
     """What a write says of a contact. `texts` holds the plain columns that it names; None means "not named"."""
 
-    texts: Mapping[str, str | None] = field(default_factory=dict)  # name, title
+    # name, title, note; first_name and last_name beside their name
+    texts: Mapping[str, str | None] = field(default_factory=dict)
     emails: Sequence[Detail] | None = None
     phones: Sequence[Detail] | None = None
     urls: Sequence[Detail] | None = None
@@ -52,6 +53,22 @@ def contact_name(contact: Contact) -> str | None:
     return contact.name or " ".join(part for part in (contact.first_name, contact.last_name) if part) or contact.name
 
 
+def split_name(contact: Contact) -> tuple[str, str]:
+    """First and last name, for a dialect that has both: as given, or the name split at its last blank.
+
+    A name of one word is a first name, and so it stays when it is put together again.
+    """
+    return split_texts(contact.name, contact.first_name, contact.last_name)
+
+
+def split_texts(name: str | None, first_name: str | None, last_name: str | None) -> tuple[str, str]:
+    """`split_name` of the three columns."""
+    if first_name or last_name:
+        return first_name or "", last_name or ""
+    first, _, last = (name or "").strip().rpartition(" ")
+    return (first.strip(), last) if first else (last, "")
+
+
 @transaction.atomic
 def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> list[Contact]:
     """Make contacts of `lead`, in the order given, after those it has."""
@@ -62,10 +79,23 @@ def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> lis
     if not Lead.objects.select_for_update(no_key=True).filter(pk=lead.pk).exists():
         raise FieldErrors({"lead": "Object does not exist."})
     first = _next_position(lead.pk)
+    return _make_contacts(lead.organization_id, lead, drafts, by, first)
+
+
+@transaction.atomic
+def create_person(*, organization: Organization, by: User, draft: ContactDraft) -> Contact:
+    """A new contact without a lead. Only BlueAI knows such."""
+    hold_fields(draft.custom)
+    return _make_contacts(organization.pk, None, [draft], by, 0)[0]
+
+
+def _make_contacts(
+    organization_id: UUID, lead: Lead | None, drafts: Sequence[ContactDraft], by: User, first: int
+) -> list[Contact]:
     # One by one: bulk_create does not read back a key that the database makes.
     contacts = [
         Contact.objects.create(
-            organization_id=lead.organization_id,
+            organization_id=organization_id,
             lead=lead,
             position=first + offset,
             custom=changed_custom({}, draft.custom),
@@ -83,11 +113,18 @@ def add_contacts(*, lead: Lead, drafts: Sequence[ContactDraft], by: User) -> lis
 
 @transaction.atomic
 def update_contact(
-    *, contact_id: UUID, organization: Organization, by: User, draft: ContactDraft, lead_id: UUID | None = None
+    *,
+    contact_id: UUID,
+    organization: Organization,
+    by: User,
+    draft: ContactDraft,
+    lead_id: UUID | None = None,
+    leaves_lead: bool = False,
 ) -> Contact:
-    """Change what `draft` names; a list that it names is replaced whole. `lead_id`: moves the contact to that lead.
+    """Change what `draft` names; a list that it names is replaced whole. `lead_id`: moves the contact to that lead;
+    `leaves_lead`: to none.
 
-    A write of `name` clears first and last name. Raises `NotFound`, or `FieldErrors` for an unknown lead.
+    A write of `name` alone clears first and last name. Raises `NotFound`, or `FieldErrors` for an unknown lead.
     """
     hold_fields(draft.custom)
     # The lead before the contact, as a merge of leads takes them.
@@ -95,12 +132,15 @@ def update_contact(
     contact = _hold(contact_id, organization)
     for column, value in draft.texts.items():
         setattr(contact, column, value)
-    if "name" in draft.texts:
+    if "name" in draft.texts and "first_name" not in draft.texts:
         contact.first_name = contact.last_name = None
     contact.custom = changed_custom(contact.custom, draft.custom)
     if lead and lead.pk != contact.lead_id:
         contact.lead, contact.position = lead, _next_position(lead.pk)
+        contact.detached_from = None
         SequenceSubscription.objects.filter(contact=contact).update(lead=lead, date_updated=Now())
+    elif leaves_lead:
+        contact.lead = contact.detached_from = None
     contact.updated_by = by
     contact.date_updated = Now()
     contact.save()

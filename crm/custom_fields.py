@@ -21,6 +21,9 @@ _ROWS_PER_SWEEP = 5000  # records whose value is removed in one transaction
 # Types whose values are stored alike: the one can become the other without touching a record.
 _PLAIN_TEXT = frozenset({FieldType.TEXT, FieldType.TEXTAREA, FieldType.HIDDEN})
 
+# Where the slug maps of gomega show a column of the record (gomega-api.md 4).
+_RESERVED_SLUGS = {FieldObject.LEAD: frozenset({"lead_line"})}
+
 _TABLE_OF = {
     FieldObject.LEAD: "crm_lead",
     FieldObject.CONTACT: "crm_contact",
@@ -45,7 +48,8 @@ def create_field(
     given = {"name": None, "type": None, **properties}
     _apply(field, given)
     siblings = CustomField.objects.filter(organization=organization, object_type=object_type)
-    field.slug = unique_slug(field.name, set(siblings.values_list("slug", flat=True)))
+    reserved = _RESERVED_SLUGS.get(object_type, frozenset())
+    field.slug = unique_slug(field.name, {*siblings.values_list("slug", flat=True), *reserved})
     last = siblings.aggregate(last=Max("position"))["last"]
     field.position = 0 if last is None else last + 1
     field.save(force_insert=True)

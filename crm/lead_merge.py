@@ -24,9 +24,11 @@ from crm.models import (
     SequenceSubscription,
     Task,
     User,
+    WebhookDelivery,
 )
 
-_TEXTS = ("name", "description", "url")
+_TEXTS = ("name", "description", "url", "phone", "email", "industry", "name_kana", "department", "external_id")
+_VALUES = ("owner_id", "lead_line", "score", "qualified", "employee_count")
 _DATED: tuple[type[Model], ...] = (Contact, Opportunity, Activity, Task, SequenceSubscription)
 _ORDERED: tuple[type[Model], ...] = (Contact, Address)
 
@@ -56,6 +58,9 @@ def merge_leads(*, source_id: UUID, destination_id: UUID, organization: Organiza
     _move_parts(source, destination)
     for column in _TEXTS:
         setattr(destination, column, getattr(destination, column) or getattr(source, column))
+    for column in _VALUES:
+        if getattr(destination, column) is None:
+            setattr(destination, column, getattr(source, column))
     filled = {key: value for key, value in source.custom.items() if key in keys}
     destination.custom = {**filled, **destination.custom}
     source.deleted_at = Now()
@@ -84,8 +89,9 @@ def _move_parts(source: Lead, destination: Lead) -> None:
         if last is not None:
             model.objects.filter(lead=source).update(position=F("position") + last + 1)
     for model in _DATED:
-        model.objects.filter(lead=source).update(lead=destination, date_updated=Now())
-    for model in (Address, LeadStatusChange, OpportunityStatusChange):
+        # Those marked as deleted as well: they may come back.
+        model._base_manager.filter(lead=source).update(lead=destination, date_updated=Now())
+    for model in (Address, LeadStatusChange, OpportunityStatusChange, WebhookDelivery):
         model.objects.filter(lead=source).update(lead=destination)
     # Never waiting: delivery holds what it has in hand while it speaks to a server, and a few mails that stay behind
     # are still found by their activity.

@@ -13,6 +13,7 @@ from crm.custom_changes import CustomChange, changed_custom, hold_fields
 from crm.errors import FieldErrors, NotFound
 from crm.models import Address, Contact, Lead, LeadStatusChange, Organization, User
 from crm.statuses import hold_default_status, hold_status
+from crm.webhooks.events import note_created
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class AddressDraft:
 class LeadDraft:
     """What a write says of a lead. `texts` holds the plain columns that it names; None means "not named"."""
 
-    texts: Mapping[str, str | None] = field(default_factory=dict)  # name, description, url
+    # name, description, url; of BlueAI also industry, phone, email, name_kana, department, employee_count
+    texts: Mapping[str, object] = field(default_factory=dict)
     status_id: UUID | None = None
     addresses: Sequence[AddressDraft] | None = None
     custom: Sequence[CustomChange] = ()
@@ -61,6 +63,7 @@ def create_lead(
     )
     _make_addresses(lead, draft.addresses or ())
     add_contacts(lead=lead, drafts=contacts, by=by)
+    note_created(lead)
     return lead
 
 
@@ -108,12 +111,12 @@ def create_contact(
 ) -> Contact:
     """A new contact of that lead, or of a new lead named after it. `FieldErrors` for an unknown lead."""
     if lead_id is None:
-        lead = create_lead(organization=organization, by=by, draft=LeadDraft(texts={"name": draft.texts.get("name")}))
-    else:
-        found = leads_of(organization.pk).filter(pk=lead_id).first()
-        if found is None:
-            raise FieldErrors({"lead": "Object does not exist."})
-        lead = found
+        named = LeadDraft(texts={"name": draft.texts.get("name")})
+        made = create_lead(organization=organization, by=by, draft=named, contacts=[draft])
+        return Contact.objects.get(lead=made)
+    lead = leads_of(organization.pk).filter(pk=lead_id).first()
+    if lead is None:
+        raise FieldErrors({"lead": "Object does not exist."})
     return add_contacts(lead=lead, drafts=[draft], by=by)[0]
 
 

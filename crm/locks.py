@@ -1,5 +1,6 @@
 """Locks that stand in for constraints: between those who use a status or a field, and those who delete it."""
 
+import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from django.db.models import Model
 from django.db.transaction import TransactionManagementError
 
 from crm.models import Organization
+
+_MATCHING = 0x6D617463  # "matc"
 
 
 def hold_row(model: type[Model], condition: str, parameters: Sequence[UUID | str]) -> UUID | None:
@@ -26,6 +29,16 @@ def hold_rows(model: type[Model], condition: str, parameters: Sequence[UUID | st
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT id FROM {model._meta.db_table} WHERE {condition} FOR KEY SHARE", parameters)
         return [key for (key,) in cursor.fetchall()]
+
+
+def lock_matching(organization_id: UUID) -> None:
+    """One search for duplicates, with what is made of it, at a time, until this transaction ends: two calls with the
+    same new address make one lead. An advisory lock, since Close allows equal addresses: there is no unique key.
+    """
+    # Two numbers, as idempotency keys have (`crm.idempotency`): should two things share them, they take turns.
+    number = int.from_bytes(hashlib.sha256(organization_id.bytes).digest()[:4], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_MATCHING, number])
 
 
 def lock_customizations(organization_id: UUID) -> None:

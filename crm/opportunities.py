@@ -15,6 +15,7 @@ from crm.errors import FieldErrors, NotFound
 from crm.lead_parts import GONE, holds_lead, strangers
 from crm.leads import LeadDraft, create_lead
 from crm.models import (
+    Activity,
     Contact,
     Opportunity,
     OpportunityStatus,
@@ -33,17 +34,26 @@ LARGEST_VALUE = 10**15  # hundredths, either side of zero
 class OpportunityDraft:
     """What a write says of an opportunity. `columns` holds the plain columns that it names."""
 
-    columns: Mapping[str, object] = field(default_factory=dict)  # value, value_period, confidence, note, date_won
+    columns: Mapping[str, object] = field(default_factory=dict)  # value, confidence, note, date_won, name, ...
     status: StatusChoice = field(default_factory=StatusChoice)
-    lead_id: UUID | None = None  # None: not named
-    user_id: UUID | None = None  # None: not named
+    lead_id: UUID | None = None
+    names_lead: bool = False  # whether `lead_id` is meant to be None where it is; Close has no deals without a lead
+    user_id: UUID | None = None
+    names_user: bool = False  # whether `user_id` is meant to be None where it is
     contact_id: UUID | None = None
     names_contact: bool = False  # whether `contact_id` is meant; it may be meant to be None
     custom: Sequence[CustomChange] = ()
 
 
 def opportunities_of(organization_id: UUID) -> QuerySet[Opportunity]:
-    """The organization's opportunities; those of a deleted lead are not to be seen."""
+    """The organization's opportunities of live leads. Close sees no others."""
+    return Opportunity.objects.filter(
+        lead__organization_id=organization_id, lead__deleted_at__isnull=True, organization_id=organization_id
+    )
+
+
+def deals_of(organization_id: UUID) -> QuerySet[Opportunity]:
+    """The organization's opportunities, those without a lead as well; those of a deleted lead are not to be seen."""
     live = Q(lead__isnull=True) | Q(lead__deleted_at__isnull=True)
     return Opportunity.objects.filter(live, organization_id=organization_id)
 
@@ -66,16 +76,19 @@ def create_opportunity(*, organization: Organization, by: User, draft: Opportuni
     """A new opportunity of the lead, or of a new lead without a name. `today` is that of the caller's zone.
 
     Without a status it gets the first one of its pipeline, without a user the caller. `FieldErrors` for what is gone.
+    A draft that names no lead, or no user, on purpose gets none.
     """
     status = choose_status(draft.status, organization.pk)
     hold_fields(draft.custom)
     _hold_references(draft, organization)
-    lead_id = draft.lead_id or create_lead(organization=organization, by=by, draft=LeadDraft()).pk
+    lead_id = draft.lead_id
+    if lead_id is None and not draft.names_lead:
+        lead_id = create_lead(organization=organization, by=by, draft=LeadDraft()).pk
     opportunity = Opportunity(
         organization=organization,
         lead_id=lead_id,
         contact_id=draft.contact_id,
-        user_id=draft.user_id or by.pk,
+        user_id=draft.user_id if draft.names_user else draft.user_id or by.pk,
         custom=changed_custom({}, draft.custom),
         created_by=by,
         **draft.columns,
@@ -97,21 +110,23 @@ def update_opportunity(
     Raises `NotFound`, or `FieldErrors` for what is gone.
     """
     # The status and the fields before the record: everybody takes them in this order.
-    seen = opportunities_of(organization.pk).select_related("status").filter(pk=opportunity_id).first()
+    seen = deals_of(organization.pk).select_related("status").filter(pk=opportunity_id).first()
     if seen is None:
         raise NotFound
     status = choose_status(draft.status, organization.pk, current=seen.status)
     hold_fields(draft.custom)
     _hold_references(draft, organization)
-    held = opportunities_of(organization.pk).select_for_update(of=("self",), no_key=True)
+    held = deals_of(organization.pk).select_for_update(of=("self",), no_key=True)
     opportunity = held.filter(pk=opportunity_id).first()
     if opportunity is None:
         raise NotFound
     old_status = opportunity.status
     for column, value in draft.columns.items():
         setattr(opportunity, column, value)
-    opportunity.lead_id = draft.lead_id or opportunity.lead_id
-    opportunity.user_id = draft.user_id or opportunity.user_id
+    if draft.names_lead or draft.lead_id:
+        opportunity.lead_id, opportunity.detached_from = draft.lead_id, None
+    if draft.names_user or draft.user_id:
+        opportunity.user_id = draft.user_id
     if draft.names_contact:
         opportunity.contact_id = draft.contact_id
     opportunity.custom = changed_custom(opportunity.custom, draft.custom)
@@ -128,10 +143,11 @@ def update_opportunity(
 
 @transaction.atomic
 def delete_opportunity(*, opportunity_id: UUID, organization: Organization) -> None:
-    """Delete the opportunity and the changes of its status, for good. Raises `NotFound`."""
-    if not opportunities_of(organization.pk).filter(pk=opportunity_id).exists():
+    """Delete the opportunity and the changes of its status, for good; what was done stays. Raises `NotFound`."""
+    if not deals_of(organization.pk).filter(pk=opportunity_id).exists():
         raise NotFound
     OpportunityStatusChange.objects.filter(opportunity_id=opportunity_id).delete()
+    Activity.objects.filter(opportunity=opportunity_id).update(opportunity=None)
     Opportunity.objects.filter(pk=opportunity_id).delete()
 
 
@@ -142,8 +158,13 @@ def _enter(
     draft: OpportunityDraft,
     today: date,
 ) -> None:
-    """Put the opportunity into a status, and its dates in step with that. A `date_won` that was given goes first."""
+    """Put the opportunity into a status, and its dates in step with that. A `date_won` that was given goes first.
+
+    A status with a probability gives the opportunity that confidence, unless the draft says another one.
+    """
     opportunity.status = new
+    if new.probability is not None and "confidence" not in draft.columns and (old is None or new.pk != old.pk):
+        opportunity.confidence = new.probability
     given = draft.columns.get("date_won") is not None
     was, now = old.type if old else None, new.type
     if now == StatusType.WON and not given and (was != now or opportunity.date_won is None):
@@ -153,7 +174,7 @@ def _enter(
     if now == StatusType.LOST != was:
         opportunity.date_lost = Now()
     elif was == StatusType.LOST != now:
-        opportunity.date_lost = None
+        opportunity.date_lost = opportunity.lost_reason = None
 
 
 def _note_change(opportunity: Opportunity, old: OpportunityStatus | None, by: User) -> None:

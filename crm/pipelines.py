@@ -198,14 +198,15 @@ def update_status(
 
 @transaction.atomic
 def delete_status(*, status: OpportunityStatus) -> None:
-    """Delete a status that no opportunity has, those of deleted leads included (they may come back); else `Invalid`.
+    """Delete a status that no opportunity has, those that are deleted, or whose lead is, included (they may come back);
+    else `Invalid`.
 
     Waits for transactions that hold the status.
     """
     lock_customizations(status.organization_id)
     if not OpportunityStatus.objects.select_for_update().filter(pk=status.pk).exists():
         raise NotFound
-    if Opportunity.objects.filter(status_id=status.pk).exists():
+    if Opportunity.all_objects.filter(status_id=status.pk).exists():
         raise Invalid(["The status is used by opportunities (those of leads deleted in the last 30 days included)."])
     OpportunityStatus.objects.filter(pk=status.pk).delete()
 

@@ -38,9 +38,11 @@ orphans AS (
     UPDATE crm_opportunity SET contact_id = NULL
     WHERE contact_id IN (SELECT id FROM people) AND (lead_id IS NULL OR lead_id NOT IN (SELECT id FROM doomed))),
 done AS (DELETE FROM crm_activity WHERE lead_id IN (SELECT id FROM doomed) RETURNING id),
+done_on_deals AS (DELETE FROM crm_activity WHERE lead_id IS NULL AND opportunity_id IN (SELECT id FROM deals)),
 done_elsewhere AS (
     UPDATE crm_activity SET contact_id = NULL
-    WHERE contact_id IN (SELECT id FROM people) AND lead_id NOT IN (SELECT id FROM doomed)),
+    WHERE contact_id IN (SELECT id FROM people)
+      AND NOT coalesce(lead_id IN (SELECT id FROM doomed), opportunity_id IN (SELECT id FROM deals), false)),
 to_do AS (DELETE FROM crm_task WHERE lead_id IN (SELECT id FROM doomed) RETURNING id),
 to_do_elsewhere AS (
     UPDATE crm_task SET contact_id = NULL
@@ -49,6 +51,7 @@ subscriptions AS (
     DELETE FROM crm_sequencesubscription
     WHERE contact_id IN (SELECT id FROM people) OR lead_id IN (SELECT id FROM doomed)
     RETURNING id),
+told AS (DELETE FROM crm_webhookdelivery WHERE lead_id IN (SELECT id FROM doomed)),
 contacts AS (DELETE FROM crm_contact WHERE id IN (SELECT id FROM people)),
 leads AS (DELETE FROM crm_lead WHERE id IN (SELECT id FROM doomed) RETURNING id)
 SELECT (SELECT count(*) FROM leads), (SELECT count(*) FROM people), (SELECT count(*) FROM addresses),
@@ -61,6 +64,24 @@ _COUNTED = ("leads", "contacts", "addresses", "opportunities", "activities", "ta
 def purge_deleted(*, older_than: timedelta, limit: int) -> int:
     """Remove up to `limit` leads marked as deleted longer ago; returns how many."""
     return _purge(_LONG_DELETED, {"age": older_than, "limit": limit})["leads"]
+
+
+_PURGE_DEALS = """
+WITH doomed AS MATERIALIZED (
+    SELECT id FROM crm_opportunity WHERE deleted_at < now() - %(age)s::interval
+    ORDER BY deleted_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+moves AS (DELETE FROM crm_opportunitystatuschange WHERE opportunity_id IN (SELECT id FROM doomed)),
+done AS (UPDATE crm_activity SET opportunity_id = NULL WHERE opportunity_id IN (SELECT id FROM doomed)),
+deals AS (DELETE FROM crm_opportunity WHERE id IN (SELECT id FROM doomed) RETURNING id)
+SELECT count(*) FROM deals
+"""
+
+
+def purge_deleted_deals(*, older_than: timedelta, limit: int) -> int:
+    """Remove up to `limit` deals marked as deleted longer ago; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PURGE_DEALS, {"age": older_than, "limit": limit})
+        return cursor.fetchone()[0]
 
 
 def purge_lead(lead_id: UUID) -> dict[str, int]:

@@ -22,8 +22,10 @@ from crm.text import clean_name
 
 # In the order of a sale; the first one is the status of a new lead.
 default_statuses = ("Potential", "Interested", "Qualified", "Customer", "Bad Fit", "Canceled", "Not Interested")
-# Stages of the first pipeline; the first one is the status of a new opportunity.
+# Stages of the first pipeline; the first one is the status of a new opportunity. Their slugs are those that BlueAI's
+# clients know (blueai-api.md 5).
 default_stages = (
+    ("Lead", StatusType.ACTIVE),
     ("Qualified", StatusType.ACTIVE),
     ("Proposal", StatusType.ACTIVE),
     ("Negotiation", StatusType.ACTIVE),

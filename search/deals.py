@@ -26,7 +26,7 @@ def _expected(value: Expression) -> Expression:
 
 OPPORTUNITY = ObjectType(
     "opportunity",
-    lambda: Opportunity.objects.all(),
+    lambda: Opportunity.objects.filter(lead__isnull=False),
     opportunity_documents,
     {
         **RECORD_FIELDS,

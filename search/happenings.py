@@ -61,7 +61,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
 
 
 def _activity(kind: str) -> ObjectType:
-    objects: Callable[[], QuerySet[Model]] = lambda: Activity.objects.filter(type=kind)  # noqa: E731
+    objects: Callable[[], QuerySet[Model]] = lambda: Activity.objects.filter(type=kind, lead__isnull=False)  # noqa: E731
     fields = {**_OF_EVERY_ACTIVITY, **_FIELDS[kind]}
     return ObjectType(f"activity.{kind}", objects, activity_documents, fields, prefix="acti")
 

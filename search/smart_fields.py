@@ -155,7 +155,11 @@ def _activities() -> dict[str, Field]:
 
 
 def _changes() -> dict[str, Field]:
-    deal_changes = Hanging(OpportunityStatusChange, Q(old_status_id__isnull=False), "opportunity__lead_id")
+    deal_changes = Hanging(
+        OpportunityStatusChange,
+        Q(old_status_id__isnull=False, opportunity__deleted_at__isnull=True),
+        "opportunity__lead_id",
+    )
     changes = {
         "last_lead_status_change_date": Hanging(LeadStatusChange, Q(old_status_id__isnull=False)),
         "last_opportunity_status_change_date": deal_changes,

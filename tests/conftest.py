@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from rest_framework.test import APIClient
 
-from crm.api.close.throttles import EndpointThrottle
+from crm import rates
 from crm.auth import make_api_key
 from crm.models import LeadStatus, Membership, Organization, User
 from tests import factories
@@ -16,7 +16,7 @@ from tests.stack import Stack, open_home
 @pytest.fixture(autouse=True)
 def redis_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure Redis is left alone for a while, by the whole process: not into the next test."""
-    monkeypatch.setattr(EndpointThrottle, "redis_away_until", 0.0)
+    monkeypatch.setattr(rates.Redis, "away_until", 0.0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from django.urls import get_resolver, resolve
 
 from bulk_actions.retention import PIECE
 from config.home import PROJECT
-from crm.api.close.idempotency import DAYS
+from crm.idempotency import DAYS
 
 PACKAGES = ("config", "crm", "search", "bulk_actions")
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").rglob("*.md")])
@@ -36,8 +36,8 @@ def rows_of(page: Path, heading: str) -> list[list[str]]:
     return [row for row in rows if not set("".join(row)) <= set("-: ")]
 
 
-def served_views() -> set[type]:
-    included = [entry for entry in get_resolver().url_patterns if str(entry.pattern) == "api/v1/"]
+def served_views(prefix: str = "api/v1/") -> set[type]:
+    included = [entry for entry in get_resolver().url_patterns if str(entry.pattern) == prefix]
     return {entry.callback.view_class for group in included for entry in group.url_patterns}
 
 
@@ -112,6 +112,30 @@ def test_the_table_of_operations_names_every_address_that_is_served_and_no_other
     assert told == {
         view: {method.upper() for method in ("get", "post", "put", "delete") if hasattr(view, method)}
         for view in served_views()
+    }
+
+
+def test_the_table_of_gomega_names_every_address_that_is_served_and_no_other() -> None:
+    told: dict[type, set[str]] = {}
+    for path, methods, *tests in rows_of(PROJECT / "docs/api-compatibility.md", "## gomega")[1:]:
+        if "tests/" in str(tests):
+            tried = f"/api/agents/crm/{words_in_code(path)[0].replace('{id}', 'x')}/"
+            told[resolve(tried).func.view_class] = set(methods.split(", "))
+    assert told == {
+        view: {method.upper() for method in ("get", "post", "put", "patch", "delete") if hasattr(view, method)}
+        for view in served_views("api/agents/crm/")
+    }
+
+
+def test_the_table_of_blueai_names_every_address_that_is_served_and_no_other() -> None:
+    told: dict[type, set[str]] = {}
+    for paths, methods, *tests in rows_of(PROJECT / "docs/api-compatibility.md", "## BlueAI")[1:]:
+        for path in words_in_code(paths) if "tests/" in str(tests) else []:
+            told[resolve(f"/api/v1{path.replace('{id}', 'x')}/").func.view_class] = set(methods.split(", "))
+    served = served_views("api/v1/crm/") | served_views("api/v1/auth/") | served_views("api/v1/api-keys/")
+    assert told == {
+        view: {method.upper() for method in ("get", "post", "put", "patch", "delete") if hasattr(view, method)}
+        for view in served
     }
 
 

@@ -1,14 +1,23 @@
 """The kinds of bulk action. A new kind is one file here, one serializer in `bulk_actions.api`, and one line below."""
 
-from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing
+from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing, Merging
+from bulk_actions.actions.deals import DealDelete, DealUpdate
 from bulk_actions.actions.delete import Delete
 from bulk_actions.actions.edit import Edit
 from bulk_actions.actions.email import Email
+from bulk_actions.actions.imports import Import
 from bulk_actions.models import BulkAction, Kind
 
-CHANGING: dict[str, Changing] = {Kind.DELETE: Delete(), Kind.EDIT: Edit()}
+CHANGING: dict[str, Changing] = {
+    Kind.DELETE: Delete(),
+    Kind.EDIT: Edit(),
+    Kind.DEAL_UPDATE: DealUpdate(),
+    Kind.DEAL_DELETE: DealDelete(),
+}
 MAILING: dict[str, Mailing] = {Kind.EMAIL: Email()}
-ACTIONS: dict[str, Action] = {**CHANGING, **MAILING}
+MERGING: dict[str, Merging] = {Kind.IMPORT: Import()}
+UNDOABLE: dict[str, Changing | Merging] = {**CHANGING, **MERGING}
+ACTIONS: dict[str, Action] = {**UNDOABLE, **MAILING}
 
 
 def change_of(action: BulkAction) -> Change:
@@ -32,11 +41,14 @@ __all__ = [
     "ACTIONS",
     "CHANGING",
     "MAILING",
+    "MERGING",
+    "UNDOABLE",
     "Action",
     "Change",
     "Changing",
     "Effect",
     "Mailing",
+    "Merging",
     "change_of",
     "describe",
 ]

@@ -7,6 +7,24 @@ from typing import Protocol
 from bulk_actions.models import BulkAction, Kind
 from crm.models import Permission
 
+GONE = "lead.id IS NULL OR lead.deleted_at IS NOT NULL"
+GONE_MESSAGE = "The lead was deleted after the job had begun."
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a change is made to: rows of this table, whose keys are the `lead_ids` of the batches, whatever they are.
+
+    `row` is what the change's SQL calls one of them.
+    """
+
+    table: str
+    row: str
+
+
+LEADS = Targets("crm_lead", "lead")
+DEALS = Targets("crm_opportunity", "deal")
+
 
 @dataclass(frozen=True)
 class Change:
@@ -21,6 +39,8 @@ class Change:
     such lead) and `target` (`lead_id`, and `given` of an undo) that is the code for which a lead is skipped, or null.
     It must then also know the leads that are gone (`GONE`). `messages` says each code for a person. `update` may then
     read `judged` (lead_id, given, code).
+
+    `targets` other than leads are always judged: `deal` stands where `lead` does here, but for the name of their keys.
     """
 
     update: str
@@ -29,6 +49,7 @@ class Change:
     keeps_before: bool = True
     skip_code: str | None = None
     messages: Mapping[str, str] = field(default_factory=dict)
+    targets: Targets = LEADS
 
 
 @dataclass(frozen=True)
@@ -54,10 +75,6 @@ class Written:
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
-GONE = "lead.id IS NULL OR lead.deleted_at IS NOT NULL"
-GONE_MESSAGE = "The lead was deleted after the job had begun."
-
-
 class Action(Protocol):
     """One kind. What it means for a batch of leads stands in one file of this package: it is either a `Changing`, or
     a `Mailing`."""
@@ -71,16 +88,13 @@ class Action(Protocol):
 
 
 class Changing(Action, Protocol):
-    """A kind whose objects are the leads themselves, changed by one statement (`ledger.apply`)."""
+    """A kind whose objects are its targets themselves, changed by one statement (`ledger.apply`)."""
 
     def change(self, action: BulkAction) -> Change:
         """The change for any batch of this job, inside the batch's transaction.
 
         May lock what the change refers to. Raises JobImpossible when that is gone.
         """
-
-    def effect(self, params: Mapping[str, object]) -> Effect:
-        """What a job with these `params` does to a lead. Locks nothing, raises nothing."""
 
     def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
         """The `params` of a job that undoes this one, which may be an undo itself."""
@@ -90,6 +104,29 @@ class Changing(Action, Protocol):
 
     def undo(self, action: BulkAction) -> Change:
         """The change of a job that has an `undo_of`. Raises as `change` does."""
+
+
+class Merging(Action, Protocol):
+    """A kind that merges rows of data into leads (`crm.merging`), or takes that back (`bulk_actions.merges`)."""
+
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
+        """Work these batches, and write down what became of each lead, in the transaction at hand.
+
+        Raises JobImpossible when what the job refers to is gone.
+        """
+
+    def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
+        """As of a `Changing`. Raises `Invalid` for an undo: rows are merged anew by sending them again."""
+
+    def written(self, action: BulkAction) -> Written | None:
+        """As of a `Changing`."""
+
+
+class Forecast(Changing, Protocol):
+    """A kind that previews know."""
+
+    def effect(self, params: Mapping[str, object]) -> Effect:
+        """What a job with these `params` does to a lead. Locks nothing, raises nothing."""
 
 
 class Mailing(Action, Protocol):

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 
 from bulk_actions.actions.base import Change, Effect, Written
 from bulk_actions.models import BulkAction, Kind
+from crm.companies import ATTACH, DETACH
 from crm.models import Permission
 
 
 class Delete:
     """`params`: `{}`, or those of an undo that brings leads back: `{"restore": the job that deleted them}`.
 
-    The undo of such an undo deletes again: nothing but a delete of the leads that were brought back.
+    The undo of such an undo deletes again: nothing but a delete of the leads that were brought back. With
+    `"detach": true` beside them contacts and deals stay, without a lead, until it is brought back (`crm.companies`).
     """
 
     kind = Kind.DELETE
@@ -26,6 +28,7 @@ class Delete:
                 RETURNING lead.id AS lead_id, NULL::jsonb AS before
             """,
             parameters={},
+            also=DETACH if "detach" in action.params else {},
             keeps_before=False,
         )
 
@@ -38,7 +41,8 @@ class Delete:
         return "Delete leads"
 
     def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
-        return {} if "restore" in action.params else {"restore": str(action.pk)}
+        detach = {"detach": True} if "detach" in action.params else {}
+        return detach if "restore" in action.params else {**detach, "restore": str(action.pk)}
 
     def written(self, action: BulkAction) -> Written | None:
         return None
@@ -54,6 +58,7 @@ class Delete:
                 RETURNING lead.id AS lead_id, NULL::jsonb AS before
             """,
             parameters={"deleter": action.params["restore"]},
+            also=ATTACH if "detach" in action.params else {},
             keeps_before=False,
             skip_code="""
                 CASE WHEN lead.id IS NULL THEN 'lead_gone'

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from bulk_actions import services
 from bulk_actions.actions import MAILING
-from bulk_actions.models import BulkAction, Outcome, Priority
+from bulk_actions.models import OVER_DEALS, BulkAction, Outcome, Priority
 from bulk_actions.retrying import retry
 from bulk_actions.states import ALLOWED, FINAL, Status
 from bulk_actions.undoing import undo
@@ -62,6 +62,10 @@ def _has_ledger(action: BulkAction) -> bool:
     return action.status in FINAL and action.date_ledger_purged is None
 
 
+def _can_be_retried(action: BulkAction) -> bool:
+    return _has_ledger(action) and (action.kind not in OVER_DEALS or action.undo_of_id is not None)
+
+
 def _retry(outcome: Outcome, request: HttpRequest, action: BulkAction, form: Mapping[str, object]) -> BulkAction:
     return retry(action=action, outcomes=(outcome.value,), caller=_caller(request, action))
 
@@ -85,12 +89,12 @@ CANCEL = _move(services.cancel, Status.ERROR, "Cancelled: it will never go on. W
 ADJUST = Control(_adjust, lambda action: action.status not in FINAL, "Changed: it counts within a second.")
 RETRY_FAILED = Control(
     partial(_retry, Outcome.FAILED),
-    lambda action: _has_ledger(action) and bool(action.n_failed),
+    lambda action: _can_be_retried(action) and bool(action.n_failed),
     "Tried again: this is the new job, over the leads that had failed.",
 )
 RETRY_SKIPPED = Control(
     partial(_retry, Outcome.SKIPPED),
-    lambda action: _has_ledger(action) and bool(action.n_skipped),
+    lambda action: _can_be_retried(action) and bool(action.n_skipped),
     "Tried again: this is the new job, over the leads that had been skipped.",
 )
 UNDO = Control(

@@ -13,11 +13,10 @@ from django.utils.html import format_html
 from bulk_actions.actions import MAILING
 from bulk_actions.admin.figures import number
 from bulk_actions.errors import LedgerPurged
-from bulk_actions.models import Batch, BulkAction
+from bulk_actions.models import OVER_DEALS, Batch, BulkAction, spelled_target
 from bulk_actions.results import page_of
 from bulk_actions.targets import OUTCOMES
-from crm.ids import close_id
-from crm.models import Lead
+from crm.models import Lead, Opportunity
 
 ROWS_PER_PAGE = 100
 
@@ -36,7 +35,8 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
     except LedgerPurged as purged:
         return {"headers": [], "rows": [], "nothing": purged.message}
     rows = found[:ROWS_PER_PAGE]
-    leads = Lead.all_objects.only("name").in_bulk([row.lead_id for row in rows])
+    named, target = (Opportunity, "Deal") if job.kind in OVER_DEALS else (Lead, "Lead")
+    found_names = named.all_objects.only("name").in_bulk([row.lead_id for row in rows])
     chosen = {"outcome": outcomes[0]} if len(outcomes) == 1 else {}
     return {
         "choices": [("All", "?", not chosen)]
@@ -44,12 +44,20 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
         "csv_link": f"{reverse('admin:bulk_actions_bulkaction_results_csv', args=[job.pk])}?{urlencode(chosen)}",
         "first_link": f"?{urlencode(chosen)}" if after else None,
         "next_link": f"?{urlencode({**chosen, 'after': rows[-1].key})}" if len(found) > ROWS_PER_PAGE else None,
-        "headers": ["Place", "Lead", "Id", "Outcome", "Why", "Code", *(["Address"] if job.kind in MAILING else [])],
+        "headers": [
+            "Place",
+            target,
+            "Id",
+            "Outcome",
+            "Why",
+            "Code",
+            *(["Address"] if job.kind in MAILING else []),
+        ],
         "rows": [
             [
                 number(row.place),
-                _lead_link(leads.get(row.lead_id)),
-                close_id("lead", row.lead_id),
+                _link(found_names.get(row.lead_id)),
+                spelled_target(job, row.lead_id),
                 row.outcome,
                 row.message or "",
                 row.code or "",
@@ -107,8 +115,8 @@ def _id(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def _lead_link(lead: Lead | None) -> str:
-    if lead is None:
+def _link(target: Lead | Opportunity | None) -> str:
+    if target is None:
         return "(purged)"
-    address = reverse("admin:crm_lead_change", args=[lead.pk])
-    return format_html('<a class="job-link" href="{}">{}</a>', address, lead.name or "(no name)")
+    address = reverse(f"admin:crm_{target._meta.model_name}_change", args=[target.pk])
+    return format_html('<a class="job-link" href="{}">{}</a>', address, target.name or "(no name)")

@@ -1,7 +1,5 @@
 """What can be asked of a job that has done something: its results, a retry, an undo."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,7 +13,7 @@ from rest_framework.response import Response
 from bulk_actions.actions import MAILING
 from bulk_actions.api.answers import BulkDeleteAnswer, BulkEditAnswer, BulkEmailAnswer
 from bulk_actions.api.base import BulkActionView
-from bulk_actions.models import BulkAction, Kind, Outcome
+from bulk_actions.models import BulkAction, Kind, Outcome, spelled_target
 from bulk_actions.results import Result, all_of, page_of, read_cursor, sign_cursor
 from bulk_actions.retrying import retry
 from bulk_actions.targets import OUTCOMES, refuse_purged
@@ -24,15 +22,13 @@ from crm.api.close import paging
 from crm.api.close.conventions import CloseRequest, pick_fields
 from crm.api.close.openapi import FIELDS, Answer, describe, query_text, whole_number
 from crm.errors import FieldErrors
-from crm.ids import close_id
+from crm.files.encoders import CsvEncoder
 
 MAX_LIMIT = 1_000
 _COLUMNS = ("lead_id", "outcome", "code", "message")
 _COLUMNS_OF_MAILS = ("lead_id", "email", "outcome", "code", "message")
 _CSV, _JSONL = "text/csv", "application/jsonl"
 _ROWS_IN_A_CHUNK = 1_000
-# A spreadsheet computes a cell that begins with one of these, whoever wrote the text; an apostrophe keeps it a text.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class ResultAnswer(Answer):
@@ -143,7 +139,7 @@ def _refuse_unknown_keys(body: dict[str, object], known: Iterable[str]) -> None:
 
 
 def _shown(action: BulkAction, row: Result) -> dict[str, object]:
-    values = {**row._asdict(), "lead_id": close_id("lead", row.lead_id)}
+    values = {**row._asdict(), "lead_id": spelled_target(action, row.lead_id)}
     return {name: values[name] for name in _columns_of(action)}
 
 
@@ -166,18 +162,10 @@ def _stream(action: BulkAction, outcomes: tuple[str, ...], media_type: str) -> S
     )
 
 
-def _csv(action: BulkAction, rows: Iterator[Result]) -> Iterator[str]:
-    yield ",".join(_columns_of(action)) + "\r\n"
-    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerows([_harmless(value) for value in _shown(action, row).values()] for row in chunk)
-        yield text.getvalue()
-
-
-def _harmless(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _csv(action: BulkAction, rows: Iterator[Result]) -> Iterator[bytes]:
+    encoder = CsvEncoder(_columns_of(action))
+    yield encoder.start()
+    yield from encoder.encode(list(_shown(action, row).values()) for row in rows)
 
 
 def _jsonl(action: BulkAction, rows: Iterator[Result]) -> Iterator[str]:

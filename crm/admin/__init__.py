@@ -16,6 +16,7 @@ from crm.admin import (
     sequences,
     templates,
     users,
+    webhooks,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "sequences",
     "templates",
     "users",
+    "webhooks",
 ]

@@ -19,7 +19,10 @@ class OrganizationAdmin(UndeletableAdmin):
     list_display = ("name", "currency", "created_ago")
     search_fields = ("name",)
     ordering = ("name", "pk")
-    fields = ("name", "currency", "require_unsubscribe_link", "postal_address")
+    fields = (
+        *("name", "currency", "require_unsubscribe_link", "postal_address"),
+        *("lead_calls_per_minute", "lead_calls_per_hour", "lead_bulk_calls_per_minute"),
+    )
 
     def save_model(self, request: HttpRequest, obj: Organization, form: ModelForm, change: bool) -> None:
         """A new organization comes with what it needs to work: statuses and a sending account."""

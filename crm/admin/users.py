@@ -4,10 +4,11 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from crm.admin.base import ForgivingAdmin, UndeletableAdmin
-from crm.models import User
+from crm.admin.base import ForgivingAdmin, ReadOnlyAdmin, UndeletableAdmin
+from crm.models import SignInSession, User
 
 
 class NewUserForm(UserCreationForm):
@@ -40,6 +41,21 @@ class UserAdmin(UndeletableAdmin, DjangoUserAdmin):
     add_fieldsets = (
         (None, {"fields": ("email", "first_name", "last_name", "usable_password", "password1", "password2")}),
     )
+
+
+@admin.register(SignInSession)
+class SignInSessionAdmin(ReadOnlyAdmin):
+    """Browsers that are signed in. Deleting one signs it out."""
+
+    list_display = ("user", "organization", "created_ago", "date_expires")
+    list_select_related = ("user", "organization")
+    search_fields = ("user__email", "organization__name")
+    id_lookups = ("pk", "user", "organization")
+    fields = ("user", "organization", "date_created", "date_expires")
+    ordering = ("-pk",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: SignInSession | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
 admin.site.unregister(Group)

@@ -1,32 +1,7 @@
-"""Ringing the delivery worker. A lost, doubled or late ring does no harm: the sweep rings again."""
+"""Ringing the worker that delivers mail."""
 
-import structlog
-from celery import current_app
-from django.core.cache import cache
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from crm.doorbells import Doorbell
 
-DOORBELL_SECONDS = 30  # a ring that nobody answered by then is dropped
-_MARK = "doorbell:mail"  # at most one ring waits, however many transactions reserve mail
-
-log = structlog.get_logger(__name__)
-
-
-def ring() -> None:
-    """Ask a delivery worker to look for due mail. Never raises for a broker that is away."""
-    try:
-        if cache.add(_MARK, 1, timeout=DOORBELL_SECONDS):
-            current_app.send_task("crm.tasks.deliver_mail", expires=DOORBELL_SECONDS, retry=False)
-    except OperationalError as problem:
-        log.warning("mail.doorbell_lost", problem=str(problem))
-        answered()  # nothing waits, so the next ring must not think so
-    except (RedisError, OSError) as problem:
-        log.warning("mail.doorbell_lost", problem=str(problem))
-
-
-def answered() -> None:
-    """A worker has come to the door: the next ring is a new message."""
-    try:
-        cache.delete(_MARK)
-    except (RedisError, OSError):
-        log.warning("mail.doorbell_mark_kept")
+_bell = Doorbell("crm.tasks.deliver_mail", mark="mail")
+ring = _bell.ring
+answered = _bell.answered

@@ -1,12 +1,10 @@
-"""Which hosts an account may send through: what a member names must not lead into our own network."""
+"""Which hosts we connect to for members, mail servers and webhooks: they must not lead into our own network."""
 
 import ipaddress
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
-
-from django.conf import settings
 
 from crm.errors import Invalid
 
@@ -20,7 +18,7 @@ _resolvers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
 
 
 class HostRefused(Invalid):
-    """The host leads where accounts must not send to."""
+    """The host leads where nobody may send us."""
 
 
 def clean_host(text: str) -> str:
@@ -39,20 +37,20 @@ def clean_host(text: str) -> str:
     return host
 
 
-def refuse_private(host: str) -> None:
+def refuse_private(host: str, *, allow_private: bool) -> None:
     """`HostRefused` where `host` leads to a private address now. One that does not resolve now is let pass: whoever
     connects asks again."""
     try:
-        address_of(host)
+        address_of(host, allow_private=allow_private)
     except OSError:
         return
 
 
-def address_of(host: str) -> str:
+def address_of(host: str, *, allow_private: bool) -> str:
     """The IP address to connect to: resolved and checked, so that what was checked is what is connected to.
 
-    `HostRefused` where any of its addresses is not public and ALLOW_PRIVATE_SMTP_HOSTS is off; OSError where it does
-    not resolve within RESOLVE_SECONDS. Not the first public one of several: a name that answers with both is an attack.
+    `HostRefused` where any of its addresses is not public, unless `allow_private`; OSError where it does not resolve
+    within RESOLVE_SECONDS. Not the first public one of several: a name that answers with both is an attack.
     """
     asked = _resolvers.submit(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
     try:
@@ -63,7 +61,7 @@ def address_of(host: str) -> str:
     except UnicodeError:
         raise OSError("not a host name") from None
     addresses = [entry[4][0] for entry in found]
-    if not settings.ALLOW_PRIVATE_SMTP_HOSTS and not all(map(is_public, addresses)):
+    if not allow_private and not all(map(is_public, addresses)):
         raise HostRefused([_PRIVATE])
     return addresses[0]
 

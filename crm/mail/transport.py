@@ -142,7 +142,7 @@ class Connection:
         self.messages_taken = 0
         self._last_used = monotonic()
         try:
-            address = relay.host if relay.is_ours else address_of(relay.host)
+            address = relay.host if relay.is_ours else _checked_address(relay.host)
             self._smtp = _client(relay)
             with _deadline(self._smtp, settings.SMTP_TIMEOUT_SECONDS):
                 self._open(address)
@@ -262,6 +262,10 @@ class Connection:
 
 class _NoLogin(smtplib.SMTPException):
     """The server offers no login that we know."""
+
+
+def _checked_address(host: str) -> str:
+    return address_of(host, allow_private=settings.ALLOW_PRIVATE_SMTP_HOSTS)
 
 
 def _client(relay: Relay) -> smtplib.SMTP:

@@ -1,7 +1,7 @@
 from crm.models.activities import Activity, ActivityType, Task, TaskType
 from crm.models.contacts import Contact, ContactEmail, ContactPhone, ContactUrl
 from crm.models.custom_fields import CustomField, FieldObject, FieldType
-from crm.models.leads import Address, Lead, LeadStatus, LeadStatusChange
+from crm.models.leads import Address, Lead, LeadStatus, LeadStatusChange, Lifecycle, SourcePlatform, SourceType
 from crm.models.mail import EmailAccount, InboundKind, InboundMail, MailState, OutboxMail, Purpose, Suppression
 from crm.models.operations import Counter, IdempotentAnswer, PurgedLead
 from crm.models.opportunities import (
@@ -21,10 +21,12 @@ from crm.models.organizations import (
     Organization,
     Permission,
     Role,
+    SignInSession,
     User,
 )
 from crm.models.sequences import Sequence, SequenceStep, SequenceSubscription, StepType, SubscriptionStatus
 from crm.models.templates import EmailTemplate, SmsTemplate, Undefined
+from crm.models.webhooks import DeliveryState, LeadWebhook, WebhookDelivery
 
 __all__ = [
     "PERMISSIONS_OF_ROLE",
@@ -38,6 +40,7 @@ __all__ = [
     "ContactUrl",
     "Counter",
     "CustomField",
+    "DeliveryState",
     "Dialect",
     "EmailAccount",
     "EmailTemplate",
@@ -50,6 +53,8 @@ __all__ = [
     "Lead",
     "LeadStatus",
     "LeadStatusChange",
+    "LeadWebhook",
+    "Lifecycle",
     "MailState",
     "Membership",
     "Opportunity",
@@ -65,7 +70,10 @@ __all__ = [
     "Sequence",
     "SequenceStep",
     "SequenceSubscription",
+    "SignInSession",
     "SmsTemplate",
+    "SourcePlatform",
+    "SourceType",
     "StatusType",
     "StepType",
     "SubscriptionStatus",
@@ -75,4 +83,5 @@ __all__ = [
     "Undefined",
     "User",
     "ValuePeriod",
+    "WebhookDelivery",
 ]

@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from crm.models.base import Dated, Keyed, plain_reference
@@ -24,11 +25,13 @@ class Activity(Keyed, Dated):
     """One thing that happened, of any type: one table, so that "the last activity" is one look.
 
     `direction`: incoming, outgoing (email); inbound, outbound (call, sms). `text` is the note, the call's note, the
-    message, the mail's plain text. `activity_at` is when it happened.
+    message, the mail's plain text. `activity_at` is when it happened. BlueAI's may belong to a deal, and to no lead;
+    Close sees only those of a lead.
     """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
-    lead = models.ForeignKey(Lead, models.CASCADE, related_name="activities", db_index=False)
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="activities", null=True, blank=True, db_index=False)
+    opportunity = plain_reference("crm.Opportunity", null=True, blank=True)
     contact = models.ForeignKey(Contact, models.SET_NULL, related_name="activities", null=True, blank=True)
     user = plain_reference("crm.User", null=True, blank=True)
     type = models.TextField(choices=ActivityType.choices)
@@ -57,6 +60,11 @@ class Activity(Keyed, Dated):
             models.Index(fields=["lead", "type", "activity_at"], name="activity_lead"),
             models.Index(fields=["organization", "type", "activity_at", "id"], name="activity_organization"),
             models.Index(fields=["organization", "activity_at", "id"], name="activity_organization_at"),
+            models.Index(
+                fields=["opportunity", "activity_at", "id"],
+                name="activity_opportunity",
+                condition=Q(opportunity__isnull=False),
+            ),
         ]
 
 

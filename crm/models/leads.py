@@ -28,6 +28,45 @@ class LeadStatus(Keyed, Dated):
         return self.label
 
 
+class Lifecycle(models.TextChoices):
+    """Where a lead stands beside its stage (gomega-api.md 4)."""
+
+    ACTIVE = "active"
+    WON = "won"
+    LOST = "lost"
+    NURTURE = "nurture"
+    ARCHIVED = "archived"  # out of the way, not deleted
+
+
+class SourcePlatform(models.TextChoices):
+    """Through whom a lead came (gomega-api.md 4)."""
+
+    GOOGLE_ADS = "google_ads"
+    META_ADS = "meta_ads"
+    GOOGLE_ORGANIC = "google_organic"
+    DIRECT = "direct"
+    REFERRAL = "referral"
+    HUBSPOT = "hubspot"
+    ZOHO = "zoho"
+    GHL = "ghl"
+    SHOPIFY = "shopify"
+    ZENMAID = "zenmaid"
+    LEAD_DOCKET = "lead_docket"
+    SALESFORCE = "salesforce"
+
+
+class SourceType(models.TextChoices):
+    """How a lead came (gomega-api.md 4)."""
+
+    FORM = "form"
+    PHONE_CALL = "phone_call"
+    EMAIL = "email"
+    CHAT = "chat"
+    SMS = "sms"
+    MANUAL = "manual"
+    IMPORT = "import"
+
+
 class LiveLeads(models.Manager["Lead"]):
     """Leads that are not marked as deleted: what every read sees."""
 
@@ -40,6 +79,8 @@ class Lead(Keyed, Dated):
 
     A deleted lead is a marked row (`deleted_at`) for 30 days: `objects` does not see it, nor what hangs on it.
     `custom` maps the key of a custom field (`CustomField.key`) to its value; a field without a value has no key.
+    The columns from `owner` to `employee_count` are those of the BlueAI and gomega dialects: `phone` and `email` are
+    the company's own, not those of its contacts. `external_id` is the key that it has in another system, for imports.
     """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
@@ -50,6 +91,22 @@ class Lead(Keyed, Dated):
     # to be used or deleted instead.
     status = models.ForeignKey(LeadStatus, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     custom = models.JSONField(default=dict, blank=True)
+    owner = plain_reference("crm.User", null=True, blank=True)
+    lifecycle = models.TextField(choices=Lifecycle.choices, default=Lifecycle.ACTIVE, db_default=Lifecycle.ACTIVE)
+    source_platform = models.TextField(
+        choices=SourcePlatform.choices, default=SourcePlatform.DIRECT, db_default=SourcePlatform.DIRECT
+    )
+    source_type = models.TextField(choices=SourceType.choices, default=SourceType.MANUAL, db_default=SourceType.MANUAL)
+    lead_line = models.TextField(choices=[("buyer", "buyer"), ("seller", "seller")], null=True, blank=True)
+    score = models.IntegerField(null=True, blank=True)
+    qualified = models.BooleanField(null=True, blank=True)
+    phone = models.TextField(null=True, blank=True)
+    email = models.TextField(null=True, blank=True)
+    industry = models.TextField(null=True, blank=True)
+    name_kana = models.TextField(null=True, blank=True)
+    department = models.TextField(null=True, blank=True)
+    employee_count = models.IntegerField(null=True, blank=True)
+    external_id = models.TextField(null=True, blank=True)
     created_by = plain_reference("crm.User", null=True, blank=True)
     updated_by = plain_reference("crm.User", null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, editable=False)
@@ -73,6 +130,11 @@ class Lead(Keyed, Dated):
                 condition=Q(deleted_at__isnull=True),
             ),
             models.Index(fields=["deleted_at"], name="lead_deleted", condition=Q(deleted_at__isnull=False)),
+            models.Index(
+                fields=["organization", "external_id"],
+                name="lead_external_id",
+                condition=Q(external_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
 from crm.models.base import Dated, Keyed
 
@@ -16,6 +16,10 @@ class Organization(Keyed, Dated):
     currency = models.CharField(max_length=3, default="USD")
     require_unsubscribe_link = models.BooleanField(default=False, help_text="Every bulk and sequence mail shows one.")
     postal_address = models.TextField(blank=True, default="", help_text="Shown beside the unsubscribe link.")
+    # Of gomega's keys (gomega-api.md 3); empty means the usual limit.
+    lead_calls_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    lead_calls_per_hour = models.PositiveIntegerField(null=True, blank=True)
+    lead_bulk_calls_per_minute = models.PositiveIntegerField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name
@@ -127,6 +131,19 @@ class ApiKey(Keyed):
 
     def __str__(self) -> str:
         return f"{self.hint}… ({self.label})" if self.label else f"{self.hint}…"
+
+
+class SignInSession(Keyed):
+    """A browser that signed in with a password, for one organization. Only the token's SHA-256 is stored."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    date_created = models.DateTimeField(db_default=Now(), editable=False)
+    date_expires = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["date_expires"], name="sign_in_session_expires")]
 
 
 class Group(Keyed, Dated):

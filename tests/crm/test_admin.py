@@ -27,15 +27,18 @@ from crm.models import (
     Lead,
     LeadStatus,
     LeadStatusChange,
+    LeadWebhook,
     Membership,
     OpportunityStatusChange,
     Organization,
     OutboxMail,
     PurgedLead,
     SequenceSubscription,
+    SignInSession,
     SmsTemplate,
     Suppression,
     User,
+    WebhookDelivery,
 )
 from tests import factories
 
@@ -52,6 +55,7 @@ LARGE = [
     "sequencesubscription",
     "idempotentanswer",
     "purgedlead",
+    "webhookdelivery",
 ]
 
 
@@ -104,6 +108,13 @@ def lead(organization: Organization, membership: Membership) -> Lead:
         organization=organization, owner=uuid4(), path="/api/v1/lead/", key="oakvale", status=200, body="{}"
     )
     count("oakvale")
+    SignInSession.objects.create(
+        organization=organization, user=membership.user, token_sha256="0" * 64, date_expires=timezone.now()
+    )
+    webhook = LeadWebhook.objects.create(organization=organization, url="https://oakvale.example", event_types=[])
+    WebhookDelivery.objects.create(
+        organization=organization, webhook=webhook, lead_id=uuid4(), event="oakvale", payload={}
+    )
     return lead
 
 

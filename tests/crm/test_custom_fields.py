@@ -179,3 +179,13 @@ def test_a_held_field_is_deleted_only_after_the_values_written_meanwhile(organiz
     assert lead.custom == {}
     with transaction.atomic():
         assert not hold_field(held.pk, organization.pk)
+
+
+def test_no_field_of_leads_gets_the_slug_of_a_column(organization: Organization) -> None:
+    made = {
+        kind: create_field(
+            organization=organization, object_type=kind, properties={"name": "Lead Line", "type": "text"}
+        )
+        for kind in (FieldObject.LEAD, FieldObject.CONTACT)
+    }
+    assert (made[FieldObject.LEAD].slug, made[FieldObject.CONTACT].slug) == ("lead_line_2", "lead_line")

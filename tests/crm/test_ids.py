@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.ids import base62, close_id, from_base62, parse_close_id
+from crm.ids import base62, close_id, from_base62, hex_id, parse_close_id, parse_hex_id, parse_uuid
 
 
 @given(st.uuids())
@@ -45,3 +45,27 @@ def test_any_other_text_is_an_unknown_id(text: str) -> None:
 )
 def test_what_has_another_form_is_no_key(value: object) -> None:
     assert parse_close_id("lead", value) is None
+
+
+@given(st.uuids())
+def test_every_dialect_reads_its_own_spelling(key: UUID) -> None:
+    assert parse_hex_id("deal", hex_id("deal", key)) == key
+    assert parse_uuid(str(key)) == parse_uuid(str(key).upper()) == key
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 7, "", "deal_", "deal_" + "0" * 31, "deal_" + "0" * 33, "cont_" + "0" * 32, "deal_" + "A" * 32,
+     "deal_" + "٣" * 32, "deal_" + "0" * 32 + "\n", "00000000-0000-0000-0000-000000000000"],
+)  # fmt: skip
+def test_what_has_another_form_is_no_hex_id(value: object) -> None:
+    assert parse_hex_id("deal", value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 7, "", "0" * 32, "{00000000-0000-0000-0000-000000000000}", "urn:uuid:00000000-0000-0000-0000-000000000000",
+     "00000000-0000-0000-0000-00000000000٣", "00000000-0000-0000-0000-000000000000\n"],
+)  # fmt: skip
+def test_what_has_another_form_is_no_uuid(value: object) -> None:
+    assert parse_uuid(value) is None

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from crm import secrets
-from crm.models import EmailAccount, Organization
+from crm.models import EmailAccount, LeadWebhook, Organization
 
 
 def new_key() -> str:
@@ -34,11 +34,16 @@ def test_old_keys_go_after_the_rotation(settings: Settings, organization: Organi
     account = EmailAccount.objects.create(
         organization=organization, sender_email="jo@x.example", smtp_password=secrets.encrypt("s3cret")
     )
+    webhook = LeadWebhook.objects.create(
+        organization=organization, url="https://x.example/", event_types=[], secret=secrets.encrypt("signs")
+    )
     settings.ENCRYPTION_KEYS = [new, old]
     call_command("rotate_secrets")
     settings.ENCRYPTION_KEYS = [new]
     account.refresh_from_db()
+    webhook.refresh_from_db()
     assert secrets.decrypt(account.smtp_password) == "s3cret"
+    assert secrets.decrypt(webhook.secret) == "signs"
     settings.ENCRYPTION_KEYS = [new_key()]
     with pytest.raises(CommandError, match=str(account.pk)):
         call_command("rotate_secrets")

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crm.api.close.authentication import CloseAuthentication
-from crm.api.close.errors import answer_to, bad_request, page_not_found, server_error
+from crm.api.close.errors import answer_to
 from crm.api.close.fields import Fields, parse_fields, pick_fields, wants, wants_custom
 from crm.api.close.idempotency import answer_once, key_of
 from crm.api.close.paging import page_of, paginate
@@ -30,14 +30,11 @@ __all__ = [
     "CloseRequest",
     "CloseView",
     "Fields",
-    "bad_request",
     "close_datetime",
-    "page_not_found",
     "page_of",
     "paginate",
     "parse_fields",
     "pick_fields",
-    "server_error",
     "wants",
     "wants_custom",
 ]

@@ -3,8 +3,7 @@
 import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import DataError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -61,26 +60,6 @@ def answer_to(problem: Exception, *, may_be_repeated: bool) -> Response | None:
     return None
 
 
-def _json(message: str, code: int) -> JsonResponse:
+def plain_error(request: HttpRequest, message: str, code: int) -> JsonResponse:
+    """What is told outside of any view."""
     return JsonResponse({"error": message}, status=code, headers={RATE_HEADER: str(untouched_rate())})
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """`handler400`: what Django itself refuses, such as a Host header that is no host."""
-    if request.path_info.startswith("/api/"):
-        return _json("The request cannot be understood.", 400)
-    return defaults.bad_request(request, exception)
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """`handler404`: JSON under `/api/`, a page elsewhere."""
-    if request.path_info.startswith("/api/"):
-        return _json("There is nothing at this address.", 404)
-    return defaults.page_not_found(request, exception)
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """`handler500`: JSON under `/api/`, a page elsewhere."""
-    if request.path_info.startswith("/api/"):
-        return _json("Something went wrong on our side. It has been logged.", 500)
-    return defaults.server_error(request)

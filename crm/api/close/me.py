@@ -1,9 +1,13 @@
 """`/me/` (close-api.md 4.16): whom the key speaks for."""
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from crm.api.blueai.authentication import speaks_blueai
+from crm.api.blueai.me import me as blueai_me
 from crm.api.close.connected_accounts import ConnectedAccountAnswer, show_account
 from crm.api.close.conventions import CloseRequest, CloseView, pick_fields, wants
 from crm.api.close.openapi import FIELDS, Answer, describe, strings
@@ -63,7 +67,13 @@ def _show_organization(organization: Organization) -> dict[str, object]:
 
 
 class MeView(CloseView):
-    """The key's user, in the key's organization alone: a key says nothing of other organizations of that user."""
+    """The key's user, in the key's organization alone: a key says nothing of other organizations of that user.
+
+    One address for two dialects: a credential of BlueAI's gets that dialect's answer.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        return blueai_me(request) if speaks_blueai(request) else super().dispatch(request, *args, **kwargs)
 
     @describe("me", "Gives the user of the key.", answer=MeAnswer, query=[FIELDS])
     def get(self, request: CloseRequest) -> Response:

@@ -40,8 +40,8 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from crm.api.close.idempotency import DAYS, HEADER, PATTERN, REPLAYED
 from crm.api.close.paging import MAX_LIMIT, MAX_SKIP
+from crm.idempotency import DAYS, HEADER, PATTERN, REPLAYED
 
 View = TypeVar("View", bound=Callable[..., object])
 

@@ -18,7 +18,7 @@ _REFERENCES = {
     "lead": ("lead_name",),
     "contact": ("contact_name",),
     "user": ("user_name",),
-    "created_by": ("created_by_name",),
+    "created_by": ("created_by_name", "user_name"),
     "updated_by": ("updated_by_name",),
 }
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
@@ -52,7 +52,8 @@ def serialize_opportunities(rows: Sequence[Opportunity], fields: Fields, request
             "organization_id": close_id("orga", row.organization_id),
             "lead_id": shown_id("lead", row.lead_id),
             "contact_id": shown_id("cont", row.contact_id),
-            "user_id": shown_id("user", row.user_id),
+            # Close has no deal without a user: one that another dialect assigned to nobody shows who made it.
+            "user_id": shown_id("user", row.user_id or row.created_by_id),
             "status_id": close_id("stat", row.status_id),
             "value": row.value,
             "value_period": row.value_period,
@@ -110,7 +111,8 @@ def _references(row: Opportunity, fields: Fields) -> Shown:
         shown["contact_name"] = contact_name(row.contact) if row.contact else None
     for column in ("user", "created_by", "updated_by"):
         if wants(fields, f"{column}_name"):
-            shown[f"{column}_name"] = _name(getattr(row, column))
+            person = getattr(row, column)
+            shown[f"{column}_name"] = _name(person or row.created_by if column == "user" else person)
     return shown
 
 

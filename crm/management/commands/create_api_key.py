@@ -42,6 +42,9 @@ class Command(BaseCommand):
         if dialect not in Dialect.values:
             raise Invalid([f"Unknown dialect: {dialect}. One of: {', '.join(Dialect.values)}."])
         owner, is_new = ensure_organization(organization)
+        if is_new and dialect == Dialect.BLUEAI:  # whose amounts are whole yen (blueai-api.md 1)
+            owner.currency = "JPY"
+            owner.save(update_fields=["currency"])
         membership, joined = ensure_member(organization=owner, email=email, role=role, password=password)
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
         secret = make_api_key(membership=membership, dialect=dialect, scopes=wanted)[1]

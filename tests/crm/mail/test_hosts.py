@@ -1,7 +1,6 @@
 """What a member names as a mail server must not lead into our own network."""
 
 import pytest
-from pytest_django import Settings
 
 from crm.errors import Invalid
 from crm.mail.hosts import HostRefused, address_of, clean_host, is_public
@@ -25,12 +24,14 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0x7f000001", "2130706433", "127.1"])
-def test_every_spelling_of_a_private_host_is_refused(host: str, settings: Settings) -> None:
-    settings.ALLOW_PRIVATE_SMTP_HOSTS = False
+def test_every_spelling_of_a_private_host_is_refused(host: str) -> None:
     with pytest.raises((HostRefused, OSError)):
-        address_of(host)
-    settings.ALLOW_PRIVATE_SMTP_HOSTS = True
+        address_of(host, allow_private=False)
     assert clean_host(host) == host
+
+
+def test_a_private_host_may_be_allowed() -> None:
+    assert address_of("127.0.0.1", allow_private=True) == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ Waiting = Callable[[], int]
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiting]:
     """How many rings wait at the broker. A queue and a mark of this test's own, since other tests ring as well."""
     name = f"mail-{uuid.uuid4()}"
-    monkeypatch.setattr(doorbell, "_MARK", name)
+    monkeypatch.setattr(doorbell._bell, "_mark", name)
     with app.connection_for_read() as broker:
         route_to(name)
         yield lambda: broker.default_channel.client.llen(name)

@@ -12,9 +12,9 @@ from django.test.utils import override_settings
 from django.utils import timezone as django_timezone
 from pytest_django import Settings
 
+from crm import rates
 from crm.api.close.fields import parse_fields, pick_fields
 from crm.api.close.requests import zone_of
-from crm.api.close.throttles import EndpointThrottle
 from crm.auth import make_api_key
 from crm.errors import FieldErrors
 from crm.ids import close_id
@@ -23,11 +23,6 @@ from tests.crm.api.close.conftest import Close, basic
 
 RATE = re.compile(r"limit=(\d+), remaining=(\d+), reset=(\d+)")
 INVALID_JSON = "The request contains invalid JSON."
-
-
-@pytest.fixture(autouse=True)
-def _redis_is_asked_again() -> None:
-    EndpointThrottle.redis_away_until = 0.0
 
 
 @pytest.mark.parametrize("spell", [basic, lambda secret: f"Bearer {secret}", lambda secret: f"bearer  {secret} "])
@@ -244,7 +239,7 @@ def test_the_rate_is_counted_per_key_and_endpoint_and_refused_beyond(
     close: Close, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.API_REQUESTS_PER_SECOND = 3
-    monkeypatch.setattr("crm.api.close.throttles.time.time", lambda: 1_000_000.25)
+    monkeypatch.setattr("crm.rates.time.time", lambda: 1_000_000.25)
     seen = [RATE.fullmatch(close.get("/me/")["RateLimit"]).groups() for _ in range(3)]
     assert seen == [("3", "2", "1"), ("3", "1", "1"), ("3", "0", "1")]
     refused = close.get("/me/")
@@ -256,7 +251,7 @@ def test_the_rate_is_counted_per_key_and_endpoint_and_refused_beyond(
     assert body["error"]
     assert close.get("/lead/").status_code == 200, "another endpoint has a count of its own"
     assert close.post("/lead/").status_code == 200, "and so has another method"
-    monkeypatch.setattr("crm.api.close.throttles.time.time", lambda: 1_000_001.25)
+    monkeypatch.setattr("crm.rates.time.time", lambda: 1_000_001.25)
     assert close.get("/me/").status_code == 200, "a new second, a new count"
 
 
@@ -264,7 +259,7 @@ def test_an_organization_has_three_times_the_rate_of_a_key(
     close: Close, membership: Membership, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.API_REQUESTS_PER_SECOND = 2
-    monkeypatch.setattr("crm.api.close.throttles.time.time", lambda: 1_000_000.25)
+    monkeypatch.setattr("crm.rates.time.time", lambda: 1_000_000.25)
     keys = [close, *(Close(make_api_key(membership=membership)[1]) for _ in range(4))]
     codes = [[key.get("/me/").status_code for _ in range(2)] for key in keys[:4]]
     assert codes == [[200, 200], [200, 200], [200, 200], [429, 429]]
@@ -276,5 +271,5 @@ def test_without_redis_requests_pass(close: Close) -> None:
     with override_settings(CACHES=nowhere):
         answers = [close.get("/me/") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
-    assert EndpointThrottle.redis_away_until > 0
+    assert rates.Redis.away_until > 0
     assert all(RATE.fullmatch(answer["RateLimit"]) for answer in answers)

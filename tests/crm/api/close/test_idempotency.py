@@ -15,8 +15,8 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from bulk_actions.models import BulkAction, Transition
-from crm.api.close.idempotency import forget_old_answers
 from crm.auth import make_api_key
+from crm.idempotency import forget_old_answers
 from crm.ids import parse_close_id
 from crm.models import Group, IdempotentAnswer, Lead, LeadStatus, Membership, Organization, Pipeline, Role
 from tests import factories

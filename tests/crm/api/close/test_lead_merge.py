@@ -17,6 +17,7 @@ from crm.models import (
     Role,
     SequenceSubscription,
     User,
+    WebhookDelivery,
 )
 from tests import factories
 from tests.crm.api.close.conftest import Close
@@ -72,6 +73,9 @@ def test_every_table_that_refers_to_a_lead_follows_it(organization: Organization
     )
     OutboxMail.objects.create(organization=organization, purpose="single", address="ida@x.example", lead=source)
     Address.objects.create(lead=source, organization=organization, city="Oslo")
+    WebhookDelivery.objects.create(
+        organization=organization, webhook_id=source.pk, lead=source, event="lead.created", payload={}
+    )
     LeadStatusChange.objects.create(lead=source, organization=organization, new_status=source.status)
     OpportunityStatusChange.objects.create(
         opportunity=deal, lead=source, organization=organization, new_status=deal.status
@@ -123,3 +127,12 @@ def test_who_may_not_delete_leads_may_not_merge_them(organization: Organization)
     close = Close(make_api_key(membership=membership)[1])
     source, destination = lead_with(close)["id"], lead_with(close)["id"]
     assert merge(close, source, destination).status_code == 403
+
+
+def test_what_other_dialects_know_of_a_lead_is_filled_too(organization: Organization, user: User) -> None:
+    columns = {"email": "mill@oakvale.example", "score": 7, "qualified": True, "owner_id": user.pk, "external_id": "A7"}
+    source = factories.LeadFactory.create(organization=organization, **columns)
+    destination = factories.LeadFactory.create(organization=organization, qualified=False, score=0, email="")
+    merge_leads(source_id=source.pk, destination_id=destination.pk, organization=organization, by=user)
+    destination.refresh_from_db()
+    assert {name: getattr(destination, name) for name in columns} == {**columns, "score": 0, "qualified": False}

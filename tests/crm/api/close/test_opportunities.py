@@ -92,7 +92,7 @@ def test_an_empty_body_makes_an_untitled_lead(close: Close) -> None:
     made = close.post("/opportunity/").json()
     assert (made["lead_name"], made["status_label"], made["value"], made["value_formatted"]) == (
         None,
-        "Qualified",
+        "Lead",
         None,
         None,
     )

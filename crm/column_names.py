@@ -1,0 +1,148 @@
+"""Which field a column of somebody's file holds, by its name in English or Japanese."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+Records = Literal["leads", "contacts"]
+
+# What each field is called. Names are compared without case, blanks, punctuation and width (NFKC): `E-Mail`, `email`
+# and `Ｅｍａｉｌ` are one. The field's own name counts too, whole (`lead.url`); so our own exports are understood.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "lead.id": ("lead id", "リードID", "会社ID", "company id"),
+    "lead.name": (
+        "company", "company name", "lead", "lead name", "organization", "organisation", "organization name", "account",
+        "account name", "business name", "会社", "会社名", "企業名", "法人名", "取引先", "取引先名", "社名", "組織名",
+        "団体名", "貴社名", "御社名", "リード名", "顧客名", "display name",
+    ),
+    "lead.name_kana": (
+        "name kana", "company name kana", "company kana", "会社名カナ", "会社名かな", "会社名フリガナ",
+        "会社名ふりがな", "企業名カナ", "フリガナ会社名", "カナ会社名", "法人名カナ",
+    ),
+    "lead.url": (
+        "url", "website", "website url", "web site", "web", "homepage", "home page", "company url", "company website",
+        "site", "domain", "ウェブサイト", "webサイト", "ホームページ", "サイト", "サイトURL", "会社URL",
+        "企業URL", "HP",
+    ),
+    "lead.description": (
+        "lead description", "company description", "company notes", "company note", "about", "会社概要", "企業概要",
+        "事業内容", "会社備考", "会社メモ",
+    ),
+    "lead.status": (
+        "status", "lead status", "stage", "lead stage", "status label", "stage slug", "ステータス", "状態", "段階",
+        "ステージ", "進捗", "リードステータス", "商談状況",
+    ),
+    "lead.owner": (
+        "owner", "lead owner", "account owner", "assigned to", "assignee", "sales rep", "owner email", "担当",
+        "担当営業", "営業担当", "営業担当者", "所有者", "自社担当者", "弊社担当", "弊社担当者",
+    ),
+    "lead.phone": (
+        "company phone", "company phone number", "main phone", "office phone", "hq phone", "代表電話", "代表電話番号",
+        "会社電話", "会社電話番号", "代表番号", "代表TEL", "会社TEL",
+    ),
+    "lead.email": (
+        "company email", "general email", "main email", "代表メール", "代表メールアドレス", "会社メール",
+        "会社メールアドレス", "代表email",
+    ),
+    "lead.industry": ("industry", "sector", "vertical", "business type", "業種", "業界", "業態", "産業"),
+    "lead.department": ("department", "division", "部署", "部署名", "部門", "所属", "所属部署", "事業部"),
+    "lead.employee_count": (
+        "employee count", "employees", "number of employees", "no of employees", "headcount", "company size", "staff",
+        "従業員数", "社員数", "従業員", "企業規模",
+    ),
+    "lead.source_platform": ("source platform", "source", "lead source", "channel", "流入元", "獲得元", "媒体"),
+    "lead.source_type": ("source type", "獲得方法", "獲得経路", "流入経路", "経路"),
+    "lead.lifecycle": ("lifecycle", "lifecycle stage", "ライフサイクル"),
+    "lead.lead_line": ("lead line", "buyer or seller"),
+    "lead.score": ("score", "lead score", "スコア", "点数"),
+    "lead.qualified": ("qualified", "is qualified", "有望", "見込み"),
+    "lead.external_id": (
+        "external id", "external lead id", "external key", "record id", "crm id", "reference", "legacy id", "外部ID",
+        "管理番号", "顧客番号", "顧客コード", "取引先コード", "会社コード", "企業コード",
+    ),
+    "address.address_1": (
+        "address", "address 1", "address line 1", "street", "street address", "company address", "住所", "住所1",
+        "所在地", "番地", "町名番地", "本社所在地", "会社住所",
+    ),
+    "address.address_2": (
+        "address 2", "address line 2", "suite", "apartment", "building", "住所2", "建物", "建物名", "ビル名",
+        "マンション名",
+    ),
+    "address.city": ("city", "town", "市区町村", "市町村", "市区", "市"),
+    "address.state": ("state", "province", "region", "prefecture", "county", "都道府県", "県", "府県", "地域"),
+    "address.zipcode": (
+        "zip", "zipcode", "zip code", "postal code", "post code", "postcode", "郵便番号", "郵便",
+    ),
+    "address.country": ("country", "country code", "国", "国名", "国コード"),
+    "contact.id": ("contact id", "連絡先ID", "担当者ID", "コンタクトID"),
+    "contact.name": (
+        "contact", "contact name", "full name", "person", "person name", "contact person", "primary contact", "氏名",
+        "お名前", "担当者", "担当者名", "ご担当者", "ご担当者名", "先方担当者", "連絡先", "連絡先名", "コンタクト",
+        "コンタクト名", "姓名", "フルネーム",
+    ),
+    "contact.first_name": (
+        "first name", "given name", "forename", "firstname", "contact first name", "名", "ファーストネーム",
+    ),
+    "contact.last_name": (
+        "last name", "surname", "family name", "lastname", "contact last name", "姓", "苗字", "名字", "ラストネーム",
+        "担当者姓",
+    ),
+    "contact.title": (
+        "title", "job title", "position", "role", "contact title", "job", "役職", "役職名", "肩書", "肩書き", "職位",
+        "職種", "職務",
+    ),
+    "contact.email": (
+        "email", "e-mail", "mail", "email address", "e-mail address", "mail address", "contact email", "work email",
+        "business email", "primary email", "メール", "メールアドレス", "Eメール", "Eメールアドレス", "電子メール",
+        "電子メールアドレス", "担当者メール", "担当者メールアドレス", "連絡先メール",
+    ),
+    "contact.phone": (
+        "phone", "phone number", "telephone", "telephone number", "tel", "tel no", "mobile", "mobile phone", "cell",
+        "cell phone", "mobile number", "contact phone", "work phone", "direct phone", "電話", "電話番号", "TEL番号",
+        "携帯", "携帯電話", "携帯番号", "携帯電話番号", "連絡先電話番号", "直通", "直通電話", "担当者電話番号",
+    ),
+    "contact.note": (
+        "contact note", "contact notes", "連絡先メモ", "連絡先備考", "担当者備考", "担当者メモ",
+    ),
+    "contact.external_id": ("external contact id", "contact external id", "担当者コード", "個人コード", "連絡先コード"),
+}  # fmt: skip
+
+# Names that mean the record itself, whichever it is.
+_OWN_NAMES: dict[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "name": ("name", "名前", "名称"),
+    "description": ("description", "note", "notes", "comment", "comments", "memo", "remarks", "備考", "メモ",
+                    "コメント", "摘要", "特記事項"),
+}  # fmt: skip
+_OWN_FIELDS: dict[Records, dict[str, str]] = {
+    "leads": {"id": "lead.id", "name": "lead.name", "description": "lead.description"},
+    "contacts": {"id": "contact.id", "name": "contact.name", "description": "contact.note"},
+}
+
+FIELDS = tuple(_NAMES)
+
+
+def suggest(header: Sequence[str], records: Records = "leads") -> dict[int, str]:
+    """The field of each column that is understood, by the column's place from 0 on; each field once, the first wins.
+
+    A plain `email` or `phone` is a contact's, of leads too; the company's own say so (`company email`, 代表電話).
+    """
+    found: dict[int, str] = {}
+    for place, name in enumerate(header):
+        field = _FIELD_OF[records].get(_plain(name))
+        if field is not None and field not in found.values():
+            found[place] = field
+    return found
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in unicodedata.normalize("NFKC", name).casefold() if character.isalnum())
+
+
+def _fields_by_name(records: Records) -> dict[str, str]:
+    fields = {_plain(name): field for field, names in _NAMES.items() for name in (field, *names)}
+    own = {_plain(name): _OWN_FIELDS[records][word] for word, names in _OWN_NAMES.items() for name in names}
+    return {**fields, **own}
+
+
+_FIELD_OF: dict[Records, dict[str, str]] = {"leads": _fields_by_name("leads"), "contacts": _fields_by_name("contacts")}

@@ -1,0 +1,54 @@
+"""Texts that a spreadsheet would take for formulas, made harmless in a way that can be taken back.
+
+A spreadsheet computes a cell that begins with one of `TRIGGERS`, whoever wrote the text (OWASP, "CSV Injection").
+Such a text gets a quote in front; so does one of quotes and then a trigger, or taking it back would be guesswork.
+"""
+
+import re
+
+TRIGGERS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_QUOTE = "'"
+_FIRST = frozenset((_QUOTE, *TRIGGERS))
+_PHONE = r"^\+[0-9]{7,15}$"  # E.164: a plus and digits compute nothing
+
+
+def guard(text: str) -> str:
+    """`text` with one quote in front if it begins with any number of quotes and then a trigger."""
+    if text[:1] in _FIRST and text.lstrip(_QUOTE)[:1] in TRIGGERS:
+        return _QUOTE + text
+    return text
+
+
+def unguard(text: str) -> str:
+    """What was given to `guard`."""
+    if text[:1] == _QUOTE and text.lstrip(_QUOTE)[:1] in TRIGGERS:
+        return text[1:]
+    return text
+
+
+def guard_phone(text: str) -> str:
+    """As `guard`, for columns of phone numbers: one in international form stays as it is."""
+    return text if _IS_PHONE.search(text) else guard(text)
+
+
+def guard_sql(expression: str) -> str:
+    """`guard` as SQL, of a text expression; null stays null. The expression is computed up to three times."""
+    triggers = ", ".join(_literal(trigger) for trigger in TRIGGERS)
+    quote = _literal(_QUOTE)
+    return (
+        f"CASE WHEN left(ltrim({expression}, {quote}), 1) IN ({triggers}) "
+        f"THEN {quote} || {expression} ELSE {expression} END"
+    )
+
+
+def guard_phone_sql(expression: str) -> str:
+    """`guard_phone` as SQL."""
+    return f"CASE WHEN {expression} ~ {_literal(_PHONE)} THEN {expression} ELSE {guard_sql(expression)} END"
+
+
+# Python's `$` also matches before a line end, PostgreSQL's does not.
+_IS_PHONE = re.compile(_PHONE.replace("$", r"\Z"))
+
+
+def _literal(text: str) -> str:
+    return f"chr({ord(text)})" if text in ("\t", "\r", "\n") else "'" + text.replace("'", "''") + "'"

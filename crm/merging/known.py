@@ -1,0 +1,93 @@
+"""The records that rows may match, as far as matching needs to know them.
+
+They are looked up before any row is applied, in a few statements (`lookup.py`); `deciding.py` then keeps them up to
+date while it goes through the rows, so that a later row meets what an earlier one has made of them.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from crm.merging.rows import Key
+
+# Later than every record that is there: what a call makes is the youngest.
+NEVER = datetime.max.replace(tzinfo=UTC)
+LAST = 1 << 31  # a position behind all others
+
+# When the record was made and its key; of a contact of a lead: those of the lead, then its place there and its key.
+Age = tuple[datetime, int, int, int]
+
+
+@dataclass(eq=False)
+class Detail:
+    """An address or a number of a contact. `text` is what is to be written, None where nothing is."""
+
+    key: str | None
+    id: UUID | None = None
+    stored: str | None = None
+    text: str | None = None
+
+
+@dataclass(eq=False)
+class Record:
+    """A lead or a contact. `given` and `custom` are what the rows say of it; `known_by` its own keys, by kind."""
+
+    age: Age
+    id: UUID | None = None
+    is_new: bool = False
+    is_touched: bool = False
+    known_by: dict[Key, str | None] = field(default_factory=dict)
+    given: dict[str, object] = field(default_factory=dict)
+    custom: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Company(Record):
+    """A lead, with as many of its contacts as matter."""
+
+    people: "list[Person]" = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Person(Record):
+    """A contact. `company` is its lead where the subject is a lead; else `lead_id` is all that matters."""
+
+    company: Company | None = None
+    lead_id: UUID | None = None
+    seen: datetime | None = None  # its `date_updated`
+    name: str | None = None
+    details: dict[Key, list[Detail]] = field(default_factory=lambda: {Key.EMAIL: [], Key.PHONE: []})
+
+    def has(self, kind: Key, key: str | None) -> bool:
+        return key is not None and any(detail.key == key for detail in self.details[kind])
+
+
+class Index:
+    """Records by what they are known by."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Key, str], dict[int, Record]] = defaultdict(dict)
+
+    def add(self, kind: Key, key: str | None, record: Record) -> None:
+        if key is not None:
+            self._found[kind, key][id(record)] = record
+
+    def remove(self, kind: Key, key: str | None, record: Record) -> None:
+        if key is not None:
+            self._found[kind, key].pop(id(record), None)
+
+    def oldest(self, kind: Key, key: str | None) -> Record | None:
+        if key is None or not (found := self._found.get((kind, key))):
+            return None
+        return min(found.values(), key=lambda record: record.age)
+
+
+@dataclass(frozen=True)
+class RowKeys:
+    """What a row may be matched by. A kind without a value matches nothing."""
+
+    of: dict[Key, str | None]
+
+    def __getitem__(self, kind: Key) -> str | None:
+        return self.of.get(kind)

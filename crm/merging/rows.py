@@ -1,0 +1,151 @@
+"""What goes into a merge, and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from crm.custom_values import Stored
+from crm.models import CustomField, Lifecycle, SourcePlatform, SourceType
+
+# Columns that a row may name, with their SQL types.
+LEAD_COLUMNS: Mapping[str, str] = {
+    "name": "text",
+    "description": "text",
+    "url": "text",
+    "status_id": "uuid",
+    "owner_id": "uuid",
+    "lifecycle": "text",
+    "source_platform": "text",
+    "source_type": "text",
+    "lead_line": "text",
+    "score": "integer",
+    "qualified": "boolean",
+    "phone": "text",
+    "email": "text",
+    "industry": "text",
+    "name_kana": "text",
+    "department": "text",
+    "employee_count": "integer",
+    "external_id": "text",
+}
+CONTACT_COLUMNS: Mapping[str, str] = {
+    "name": "text",
+    "first_name": "text",
+    "last_name": "text",
+    "title": "text",
+    "note": "text",
+    "external_id": "text",
+    "lead_id": "uuid",
+}
+# What a new lead has where its row says nothing.
+NEW_LEAD: Mapping[str, object] = {
+    "lifecycle": Lifecycle.ACTIVE.value,
+    "source_platform": SourcePlatform.DIRECT.value,
+    "source_type": SourceType.MANUAL.value,
+}
+# These tell where a lead came from and whose it is: the first value stays (gomega-api.md 6).
+FIRST_STAYS = frozenset({"source_platform", "source_type", "owner_id"})
+
+
+class Subject(StrEnum):
+    """What a row stands for."""
+
+    LEAD = "lead"  # a lead, with one contact of it
+    CONTACT = "contact"  # a contact, of the lead in `lead_id` or of none
+
+
+class Key(StrEnum):
+    """What a record is known again by."""
+
+    EMAIL = "email"  # any address of a contact: trimmed, case folded
+    PHONE = "phone"  # any number of a contact: the last ten digits
+    EXTERNAL_ID = "external_id"  # of the subject
+    CUSTOM = "custom"  # the value of `Rules.custom_field` of the subject
+
+
+class OnDuplicate(StrEnum):
+    """What a row does that matches."""
+
+    CREATE = "create"  # nothing is looked for: every row makes a record
+    UPDATE = "update"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`match` names the keys in the order in which they count: an earlier one that finds something wins."""
+
+    subject: Subject = Subject.LEAD
+    match: tuple[Key, ...] = (Key.EMAIL, Key.PHONE)
+    on_duplicate: OnDuplicate = OnDuplicate.UPDATE
+    custom_field: CustomField | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of data, every value cleaned and in stored form. None, or an empty text, says nothing.
+
+    `lead` and `contact` hold columns of `LEAD_COLUMNS` and `CONTACT_COLUMNS`; custom values go by `CustomField.key`.
+    `email` and `phone` are those of the contact, the phone as `crm.phones.stored_phone` has it. The lead's parts count
+    only where the subject is a lead.
+    """
+
+    lead: Mapping[str, object] = field(default_factory=dict)
+    contact: Mapping[str, object] = field(default_factory=dict)
+    email: str | None = None
+    phone: str | None = None
+    lead_custom: Mapping[str, Stored] = field(default_factory=dict)
+    contact_custom: Mapping[str, Stored] = field(default_factory=dict)
+
+
+class Outcome(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of a row. In a dry run a record that would be made has no id.
+
+    `lead_id` is None for a contact without a lead. Of a failed row, `problem` says (what is wrong: `duplicate`, or a
+    column or custom field that refers to what is not there; the key of that); the ids are those of the duplicate.
+    """
+
+    outcome: Outcome
+    lead_id: UUID | None = None
+    contact_id: UUID | None = None
+    matched_by: Key | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a merge did to a row that was there before. `table` is lead, contact, email or phone.
+
+    `before` and `after` hold the columns that were given, custom values as `custom.<key>` (absent: no value), all as
+    JSON has them. A contact's `position` comes with its `lead_id`.
+    """
+
+    table: str
+    id: UUID
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The results in the order of the rows, and what is needed to take it all back.
+
+    `new_contacts` and `new_details` (table, id) are those made on records that were there before; what belongs to a new
+    lead or a new contact goes with it.
+    """
+
+    results: list[RowResult]
+    new_leads: list[UUID] = field(default_factory=list)
+    new_contacts: list[UUID] = field(default_factory=list)
+    new_details: list[tuple[str, UUID]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)

@@ -1,0 +1,206 @@
+"""Writing what was decided: one statement for each kind of row, however many there are."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from crm.merging.known import Company, Detail, Person, Record
+from crm.merging.rows import CONTACT_COLUMNS, FIRST_STAYS, LEAD_COLUMNS, Change, Key
+
+_TABLES = {Key.EMAIL: ("crm_contactemail", "email"), Key.PHONE: ("crm_contactphone", "phone")}
+
+
+def _typed(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {sql_type}" for name, sql_type in columns.items())
+
+
+def _held(row: str, columns: Iterable[str]) -> str:
+    """What the row holds, custom values as `custom.<key>`."""
+    pairs = ", ".join(f"'{name}', {row}.{name}" for name in columns)
+    return f"jsonb_build_object({pairs}, 'custom', {row}.custom)"
+
+
+def _given(column: str, sql_type: str, row: str) -> str:
+    value = f"(given.given ->> '{column}')::{sql_type}"
+    if column in FIRST_STAYS:
+        return f"{column} = coalesce({row}.{column}, {value})"
+    return f"{column} = CASE WHEN given.given ? '{column}' THEN {value} ELSE {row}.{column} END"
+
+
+_INSERT_LEADS = f"""
+    INSERT INTO crm_lead (id, organization_id, {", ".join(LEAD_COLUMNS)}, custom, created_by_id, updated_by_id)
+    SELECT id, %(organization)s, {", ".join(LEAD_COLUMNS)}, custom, %(user)s, %(user)s
+    FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, {_typed(LEAD_COLUMNS)}, custom jsonb)
+"""
+# Contacts of one lead come one behind the other, behind those that it has.
+_INSERT_CONTACTS = f"""
+    INSERT INTO crm_contact (
+        id, organization_id, {", ".join(CONTACT_COLUMNS)}, custom, position, created_by_id, updated_by_id)
+    SELECT id, %(organization)s, {", ".join(CONTACT_COLUMNS)}, custom,
+           CASE WHEN lead_id IS NULL THEN 0 ELSE
+                coalesce((SELECT max(position) + 1 FROM crm_contact AS other WHERE other.lead_id = record.lead_id), 0)
+                + row_number() OVER (PARTITION BY lead_id ORDER BY id) - 1 END,
+           %(user)s, %(user)s
+    FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, {_typed(CONTACT_COLUMNS)}, custom jsonb)
+"""
+_UPDATE_LEADS = f"""
+    WITH changed AS (
+        UPDATE crm_lead AS lead
+        SET {", ".join(_given(name, sql_type, "lead") for name, sql_type in LEAD_COLUMNS.items())},
+            custom = lead.custom || given.custom, updated_by_id = %(user)s, date_updated = statement_timestamp()
+        FROM jsonb_to_recordset(%(records)s::jsonb) AS given (id uuid, given jsonb, custom jsonb)
+        WHERE lead.id = given.id
+        RETURNING lead.id, old.status_id AS old_status, new.status_id AS new_status,
+                  {_held("old", LEAD_COLUMNS)} AS before, {_held("new", LEAD_COLUMNS)} AS after),
+    noted AS (
+        INSERT INTO crm_leadstatuschange
+            (organization_id, lead_id, old_status_id, new_status_id, user_id, bulk_action_id)
+        SELECT %(organization)s, id, old_status, new_status, %(user)s, %(action)s
+        FROM changed WHERE old_status <> new_status)
+    SELECT id, before, after FROM changed
+"""
+_UPDATE_CONTACTS = f"""
+    WITH given AS MATERIALIZED (
+        SELECT record.id, record.given, record.custom,
+               (record.given ->> 'lead_id')::uuid IS DISTINCT FROM contact.lead_id AND record.given ? 'lead_id' AS moves
+        FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, given jsonb, custom jsonb)
+        JOIN crm_contact AS contact ON contact.id = record.id),
+    placed AS MATERIALIZED (
+        SELECT given.*, coalesce((
+                   SELECT max(position) + 1 FROM crm_contact AS other
+                   WHERE other.lead_id = (given.given ->> 'lead_id')::uuid), 0)
+               + row_number() OVER (PARTITION BY moves, given.given ->> 'lead_id' ORDER BY given.id) - 1 AS place
+        FROM given),
+    changed AS (
+        UPDATE crm_contact AS contact
+        SET {", ".join(_given(name, sql_type, "contact") for name, sql_type in CONTACT_COLUMNS.items())},
+            custom = contact.custom || given.custom,
+            position = CASE WHEN given.moves THEN given.place ELSE contact.position END,
+            detached_from = CASE WHEN given.moves THEN NULL ELSE contact.detached_from END,
+            updated_by_id = %(user)s, date_updated = statement_timestamp()
+        FROM placed AS given
+        WHERE contact.id = given.id
+        RETURNING contact.id, given.moves, contact.lead_id,
+                  {_held("old", [*CONTACT_COLUMNS, "position"])} AS before,
+                  {_held("new", [*CONTACT_COLUMNS, "position"])} AS after),
+    followed AS (
+        UPDATE crm_sequencesubscription AS subscription
+        SET lead_id = changed.lead_id, date_updated = statement_timestamp()
+        FROM changed WHERE subscription.contact_id = changed.id AND changed.moves)
+    SELECT id, before, after FROM changed
+"""
+
+
+class Writing:
+    """One write of all that a walk through rows has decided. The records get their ids."""
+
+    def __init__(
+        self, organization_id: UUID, user_id: UUID, action_id: UUID | None, default_status_id: UUID | None
+    ) -> None:
+        self._common = {"organization": organization_id, "user": user_id, "action": action_id}
+        self._default_status_id = default_status_id
+        self.new_leads: list[UUID] = []
+        self.new_contacts: list[UUID] = []
+        self.new_details: list[tuple[str, UUID]] = []
+        self.changes: list[Change] = []
+
+    def write(self, companies: Sequence[Company], people: Sequence[Person]) -> None:
+        """`companies` and `people` are those made or touched; the old ones are held."""
+        new_companies, old_companies = _parted(companies)
+        new_people, old_people = _parted(people)
+        self._name([*new_companies, *new_people])
+        self.new_leads = [company.id for company in new_companies]
+        self._insert(_INSERT_LEADS, new_companies, self._lead_of)
+        self._update("lead", _UPDATE_LEADS, old_companies)
+        for person in new_people:
+            if person.company is not None:
+                person.lead_id = person.company.id
+            if person.company is None or not person.company.is_new:
+                self.new_contacts.append(person.id)
+        self._insert(_INSERT_CONTACTS, new_people, lambda person: {**person.given, "lead_id": person.lead_id})
+        self._update("contact", _UPDATE_CONTACTS, old_people)
+        for kind in _TABLES:
+            self._write_details(kind, people)
+
+    def _lead_of(self, company: Company) -> dict[str, object]:
+        return {"status_id": self._default_status_id, **company.given}
+
+    def _execute(self, sql: str, **parameters: object) -> list[tuple]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**self._common, **parameters})
+            return cursor.fetchall() if cursor.description else []
+
+    def _name(self, records: "Sequence[Record | Detail]") -> None:
+        """Give each new record a key that the database has made: in the order of the rows."""
+        if records:
+            keys = self._execute("SELECT uuidv7() FROM generate_series(1, %(n)s)", n=len(records))
+            for record, (key,) in zip(records, keys, strict=True):
+                record.id = key
+
+    def _insert(self, sql: str, records: Sequence[Record], columns: Callable[..., dict[str, object]]) -> None:
+        if records:
+            self._execute(sql, records=_json([{**columns(one), "id": one.id, "custom": one.custom} for one in records]))
+
+    def _update(self, table: str, sql: str, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        given = _json([{"id": one.id, "given": one.given, "custom": one.custom} for one in records])
+        of = {one.id: one for one in records}
+        for key, before, after in self._execute(sql, records=given):
+            names = {*of[key].given, *(f"custom.{name}" for name in of[key].custom)}
+            self._note(table, key, _flat(json.loads(before)), _flat(json.loads(after)), names)
+
+    def _note(
+        self, table: str, key: UUID, before: Mapping[str, object], after: Mapping[str, object], names: set[str]
+    ) -> None:
+        if "lead_id" in names:
+            names.add("position")
+        differing = [name for name in sorted(names) if before.get(name) != after.get(name)]
+        if differing:
+            was = {name: before[name] for name in differing if name in before}
+            self.changes.append(Change(table, key, was, {name: after[name] for name in differing if name in after}))
+
+    def _write_details(self, kind: Key, people: Sequence[Person]) -> None:
+        table, column = _TABLES[kind]
+        written = [(person, detail) for person in people for detail in person.details[kind] if detail.text is not None]
+        new = [(person, detail) for person, detail in written if detail.id is None]
+        old = [detail for _, detail in written if detail.id is not None and detail.text != detail.stored]
+        if new:
+            self._name([detail for _, detail in new])
+            records = [{"id": detail.id, "contact_id": person.id, "text": detail.text} for person, detail in new]
+            self._execute(
+                f"""
+                INSERT INTO {table} (id, organization_id, contact_id, position, type, {column})
+                SELECT id, %(organization)s, contact_id, 0, 'office', text
+                FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, contact_id uuid, text text)
+                """,
+                records=_json(records),
+            )
+            self.new_details += [(kind.value, detail.id) for person, detail in new if not person.is_new]
+        if old:
+            self._execute(
+                f"""
+                UPDATE {table} AS detail SET {column} = record.text
+                FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, text text)
+                WHERE detail.id = record.id
+                """,
+                records=_json([{"id": detail.id, "text": detail.text} for detail in old]),
+            )
+            self.changes += [
+                Change(kind.value, detail.id, {column: detail.stored}, {column: detail.text}) for detail in old
+            ]
+
+
+def _parted(records: Sequence) -> tuple[list, list]:
+    return [one for one in records if one.is_new], [one for one in records if not one.is_new]
+
+
+def _flat(held: dict[str, object]) -> dict[str, object]:
+    custom = held.pop("custom")
+    return {**held, **{f"custom.{name}": value for name, value in custom.items()}}
+
+
+def _json(records: Sequence[Mapping[str, object]]) -> str:
+    return json.dumps(records, default=str)

@@ -1,0 +1,300 @@
+"""`/crm/bulk/…/export` and `/crm/bulk/contacts/import`."""
+
+import csv
+import io
+import time
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.http import HttpResponse
+from django.utils import timezone
+
+from bulk_actions.api import blueai_exports, blueai_import
+from crm.auth import make_api_key
+from crm.models import Contact, ContactEmail, Dialect, Lead, Membership, Organization, Role
+from crm.setup import create_organization
+from tests import factories
+from tests.blueai import BlueAI, problem_of
+from tests.bulk_actions.helpers import make_leads
+
+HEADERS = {
+    "deals": "id,name,customer_name,company_id,contact_id,amount,stage,expected_close_date,assigned_member_id,"
+    "created_at,updated_at",
+    "contacts": "id,company_id,name,email,phone,position,notes,created_at,updated_at",
+    "companies": "id,name,name_kana,department,industry,employee_count,website_url,postal_code,address,phone,email,"
+    "notes,created_at,updated_at",
+}
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return create_organization("Sakura")
+
+
+@pytest.fixture
+def blueai(membership: Membership) -> BlueAI:
+    return BlueAI(make_api_key(membership=membership, dialect=Dialect.BLUEAI)[1])
+
+
+def exported(blueai: BlueAI, what: str, **query: object) -> list[dict[str, str]]:
+    answer = blueai.get(f"/crm/bulk/{what}/export", **query)
+    assert answer.status_code == 200
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    assert text.startswith(HEADERS[what] + "\r\n")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def imported(blueai: BlueAI, content: str | bytes, query: str = "", **headers: str) -> HttpResponse:
+    raw = content.encode() if isinstance(content, str) else content
+    upload = SimpleUploadedFile("people.csv", raw, content_type="text/csv")
+    key = {"Authorization": f"Bearer {blueai.secret}", **headers}
+    return blueai.client.post(f"/api/v1/crm/bulk/contacts/import{query}", {"file": upload}, headers=key)
+
+
+# --- exports ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("what", HEADERS)
+def test_an_empty_export_has_a_mark_a_header_and_a_name(blueai: BlueAI, what: str) -> None:
+    answer = blueai.get(f"/crm/bulk/{what}/export")
+    assert b"".join(answer.streaming_content) == f"\ufeff{HEADERS[what]}\r\n".encode()
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    day = timezone.now().strftime("%Y%m%d")
+    assert answer["Content-Disposition"] == f'attachment; filename="{what}_{day}.csv"'
+    assert "X-RateLimit-Limit" in answer
+
+
+def test_the_cells_of_each_kind(blueai: BlueAI) -> None:
+    full = {
+        "name": "桜商事", "website": "https://a.example", "phone": "+81312345678", "address": "東京都,千代田区",
+        "industry": "商社", "email": "a@a.example", "note": "一行\n二行", "name_kana": "サクラ", "department": "営業",
+        "employee_count": 5, "postal_code": "100-0001",
+    }  # fmt: skip
+    company = blueai.make("companies", full)
+    person = {
+        "first_name": "花子",
+        "last_name": "佐藤",
+        "email": "h@a.example",
+        "phone": "+81901234567",
+        "position": "長",
+    }
+    contact = blueai.make("contacts", {**person, "note": "常連", "company_id": company["id"]})
+    deal = blueai.make(
+        "deals", {"name": "案件", "amount": 12, "company_id": company["id"], "expected_close_date": "2026-06-30"}
+    )
+    of_person = blueai.make("deals", {"name": "別件", "contact_id": contact["id"]})
+    of_nobody = blueai.make("deals", {"name": "空"})
+    [row] = exported(blueai, "companies")
+    expected = {
+        **full,
+        "id": company["id"],
+        "website_url": full["website"],
+        "notes": full["note"],
+        "employee_count": "5",
+    }
+    del expected["website"], expected["note"]
+    assert row == {**expected, "created_at": company["created_at"], "updated_at": company["updated_at"]}
+    [row] = exported(blueai, "contacts")
+    assert (row["name"], row["email"], row["phone"], row["notes"]) == (
+        "佐藤 花子",
+        "h@a.example",
+        "+81901234567",
+        "常連",
+    )
+    assert (row["id"], row["company_id"], row["position"]) == (contact["id"], company["id"], "長")
+    rows = exported(blueai, "deals")
+    assert [row["id"] for row in rows] == [deal["id"], of_person["id"], of_nobody["id"]]
+    assert [row["customer_name"] for row in rows] == ["桜商事", "佐藤 花子", ""]
+    assert (rows[0]["amount"], rows[0]["expected_close_date"], rows[0]["stage"]) == ("12", "2026-06-30", "lead")
+    assert rows[2]["amount"] == rows[2]["assigned_member_id"] == ""
+
+
+def test_formulas_are_made_harmless_unless_asked_otherwise(blueai: BlueAI) -> None:
+    blueai.make("contacts", {"first_name": "x", "last_name": "=1+1", "phone": "+81312345678", "position": "@SUM(A1)"})
+    [guarded], [raw] = exported(blueai, "contacts"), exported(blueai, "contacts", raw=1)
+    assert (guarded["name"], guarded["position"], guarded["phone"]) == ("'=1+1 x", "'@SUM(A1)", "+81312345678")
+    assert (raw["name"], raw["position"]) == ("=1+1 x", "@SUM(A1)")
+
+
+def test_all_records_come_once_in_order_page_by_page(
+    blueai: BlueAI, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blueai_exports, "_FIRST_PAGE", 2)
+    monkeypatch.setattr(blueai_exports, "_PAGE", 3)
+    status = organization.lead_statuses.first()
+    make_leads(status, 9)  # one statement: all have the same date
+    Lead.objects.filter(name="Lead 4").update(deleted_at=timezone.now())
+    names = [row["name"] for row in exported(blueai, "companies")]
+    assert names == [f"Lead {i}" for i in range(9) if i != 4]
+
+
+def test_what_is_deleted_and_what_hangs_on_it_is_not_exported(blueai: BlueAI) -> None:
+    company = blueai.make("companies", {"name": "x"})
+    blueai.make("contacts", {"first_name": "a", "last_name": "b", "company_id": company["id"]})
+    blueai.make("deals", {"name": "x", "company_id": company["id"]})
+    gone = blueai.make("deals", {"name": "y"})
+    blueai.post("/crm/bulk/deals/delete", {"ids": [gone["id"]]})
+    Lead.objects.update(deleted_at=timezone.now())
+    assert [exported(blueai, what) for what in HEADERS] == [[], [], []]
+
+
+def test_the_first_bytes_come_before_the_table_is_read_and_no_transaction_stays_open(
+    blueai: BlueAI, organization: Organization
+) -> None:
+    make_leads(organization.lead_statuses.first(), 20_000)
+    began = time.perf_counter()
+    stream = iter(blueai.get("/crm/bulk/companies/export").streaming_content)
+    assert next(stream)
+    assert next(stream)
+    assert time.perf_counter() - began < 0.3
+    assert sum(piece.count(b"\r\n") for piece in stream) == 20_000 - 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_that_is_slow_holds_no_transaction_open(organization: Organization) -> None:
+    caller = factories.MembershipFactory.create(organization=organization)
+    blueai = BlueAI(make_api_key(membership=caller, dialect=Dialect.BLUEAI)[1])
+    make_leads(organization.lead_statuses.first(), 1_000)
+    stream = iter(blueai.get("/crm/bulk/companies/export").streaming_content)
+    next(stream)
+    next(stream)
+    assert not connection.in_atomic_block
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        assert cursor.fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_who_may_not_export_gets_nothing(blueai: BlueAI, membership: Membership, what: str) -> None:
+    membership.role = Role.RESTRICTED_USER
+    membership.save()
+    problem_of(blueai.get(f"/crm/bulk/{what}/export"), 403)
+
+
+# --- import -----------------------------------------------------------------------------------------------------------
+def test_the_documented_import(blueai: BlueAI) -> None:
+    company = blueai.make("companies", {"name": "桜"})
+    file = (
+        "first_name,last_name,email,phone,position,company_id,note\n"
+        f"花子,佐藤,hanako@example.jp,+81312345678,部長,{company['id']},常連\n"
+        "太郎,山田,nobody,,,,\n"
+    )
+    answer = imported(blueai, file)
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"processed": 1, "errors": ["row 2: email: not an email address"]},
+    )
+    [made] = blueai.get("/crm/contacts").json()["items"]
+    assert (made["first_name"], made["last_name"], made["company_id"]) == ("花子", "佐藤", company["id"])
+    assert (made["email"], made["phone"], made["position"]) == ("hanako@example.jp", "+81312345678", "部長")
+    assert Contact.objects.get().note == "常連"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "first_name,last_name\n花子,佐藤\n".encode("utf-8-sig"),
+        "LAST_NAME ; First_Name\r\n佐藤;花子\r\n".encode("utf-16"),
+        "last_name\tfirst_name\n佐藤\t花子\n".encode("cp932"),
+        '"first_name","last_name"\n\n花子,"佐藤"\n\n'.encode(),
+    ],
+)
+def test_encodings_delimiters_headers_and_blank_lines(blueai: BlueAI, raw: bytes) -> None:
+    assert imported(blueai, raw).json() == {"processed": 1, "errors": []}
+    assert Contact.objects.get().name == "花子 佐藤"
+
+
+def test_what_is_wrong_with_a_row_is_told_by_its_number(blueai: BlueAI) -> None:
+    file = (
+        "first_name,last_name,email,company_id,age,shoe\n"
+        "a,,x@example.jp,,1,2\n"
+        "a,b\n"
+        f"a,b,,comp_{'1' * 32},,\n"
+        "a,b,,nonsense,,\n"
+        '"a\nb",c,,,,\n'
+    )
+    assert imported(blueai, file).json() == {
+        "processed": 1,
+        "errors": [
+            "unknown columns were ignored: age, shoe",
+            "row 1: last_name: is required",
+            "row 2: The row has 2 cells, the header has 6.",
+            "row 3: company_id: not found",
+            "row 4: company_id: not found",
+        ],
+    }
+
+
+def test_a_row_does_what_was_asked_where_its_email_is_known(blueai: BlueAI) -> None:
+    file = "first_name,last_name,email,position\n花子,佐藤,hanako@example.jp,部長\n"
+    assert imported(blueai, file).json()["processed"] == 1
+    assert imported(blueai, file.replace("部長", "社長"), "?on_duplicate=skip").json()["processed"] == 1
+    assert list(Contact.objects.values_list("title", flat=True)) == ["部長"]
+    assert imported(blueai, file.replace("部長", "社長"), "?on_duplicate=update").json()["processed"] == 1
+    assert list(Contact.objects.values_list("title", flat=True)) == ["社長"]
+    assert imported(blueai, file).json()["processed"] == 1
+    assert ContactEmail.objects.count() == 2, "without a wish each row makes a contact"
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "empty"),
+        (b"first_name,email\na,b\n", "no column last_name"),
+        (b"first_name,FIRST_NAME,last_name\n", "the column first_name twice"),
+        (b"first_name,last_name\na,\x81\x20\n", "unknown encoding"),
+        (b"first_name,last_name\na,\0\n", ""),
+        (b"PK\x03\x04 no table", ""),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_whole(blueai: BlueAI, raw: bytes, said: str) -> None:
+    error = problem_of(imported(blueai, raw), 400)
+    assert said in error["message"]
+    assert not Contact.objects.exists()
+
+
+def test_without_a_file_or_with_an_unknown_wish_it_is_refused(blueai: BlueAI) -> None:
+    key = {"Authorization": f"Bearer {blueai.secret}"}
+    path = "/api/v1/crm/bulk/contacts/import"
+    assert problem_of(blueai.client.post(path, {}, headers=key), 400)["param"] == "file"
+    problem_of(blueai.client.post(path, {"file": "text"}, headers=key), 400)
+    problem_of(blueai.post("/crm/bulk/contacts/import", {}), 415)
+    broken = blueai.client.generic("POST", path, b"x", content_type="multipart/form-data", headers=key)
+    problem_of(broken, 400)
+    file = "first_name,last_name\na,b\n"
+    assert problem_of(imported(blueai, file, "?on_duplicate=maybe"), 400)["param"] == "on_duplicate"
+
+
+def test_what_is_too_large_for_a_request_is_told_so(blueai: BlueAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blueai_import, "MOST_ROWS", 3)
+    assert imported(blueai, "first_name,last_name\n" + "a,b\n" * 3).json()["processed"] == 3
+    error = problem_of(imported(blueai, "first_name,last_name\n" + "a,b\n" * 4), 400)
+    assert error["param"] == "file"
+    assert Contact.objects.count() == 3, "nothing of the second file"
+    monkeypatch.setattr(blueai_import, "MOST_BYTES", 10)
+    problem_of(imported(blueai, "first_name,last_name\na,b\n"), 400)
+
+
+def test_no_more_than_a_thousand_errors_are_listed(blueai: BlueAI) -> None:
+    errors = imported(blueai, "first_name,last_name\n" + "a,\n" * 1_200 + "a,b\n").json()["errors"]
+    assert (len(errors), errors[-1]) == (1_001, "and 200 more rows with errors")
+
+
+def test_a_file_sent_again_with_its_key_is_imported_once(blueai: BlueAI) -> None:
+    key = {"Idempotency-Key": "k"}
+    for _ in range(2):
+        assert imported(blueai, "first_name,last_name\na,b\n", **key).json() == {"processed": 1, "errors": []}
+    assert Contact.objects.count() == 1
+    assert problem_of(imported(blueai, "first_name,last_name\na,c\n", **key), 409)["code"] == "CONFLICT"
+
+
+def test_our_export_of_a_formula_is_imported_as_it_was(blueai: BlueAI) -> None:
+    file = "first_name,last_name,position\na,b,'=SUM(A1)\n"
+    imported(blueai, file)
+    assert Contact.objects.get().title == "=SUM(A1)"
+
+
+def test_who_may_not_import_imports_nothing(blueai: BlueAI, membership: Membership) -> None:
+    membership.role = Role.USER
+    membership.save()
+    problem_of(imported(blueai, "first_name,last_name\na,b\n"), 403)
+    assert not Contact.objects.exists()

@@ -1,0 +1,3 @@
+from tests.gomega import gomega, person, stages, stranger
+
+__all__ = ["gomega", "person", "stages", "stranger"]
