@@ -8,10 +8,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
-from crm.errors import NotFound
-from crm.lead_parts import check_people, held_part, hold_lead
+from crm.lead_parts import change_part, check_people, held_part, hold_lead
 from crm.models import Activity, Organization, User
 
 
@@ -44,23 +42,14 @@ def update_activity(
     *, activity_id: UUID, organization: Organization, by: User, columns: Mapping[str, object]
 ) -> Activity:
     """Change `columns`. The lead stays: activities move only with their lead. Raises `NotFound`, `FieldErrors`."""
-    seen = activities_of(organization.pk).filter(pk=activity_id).first()
-    if seen is None:
-        raise NotFound
-    check_people(
-        organization.pk,
-        lead_id=seen.lead_id,
-        contact_id=columns.get("contact_id"),
+    return change_part(
+        activities_of(organization.pk),
+        activity_id,
+        organization_id=organization.pk,
+        by=by,
+        columns=columns,
         users={"user_id": columns.get("user_id")},
     )
-    activity = held_part(activities_of(organization.pk), activity_id, organization.pk)
-    for column, value in columns.items():
-        setattr(activity, column, value)
-    activity.updated_by = by
-    activity.date_updated = Now()
-    activity.save(update_fields=[*columns, "updated_by", "date_updated"])
-    activity.refresh_from_db()
-    return activity
 
 
 @transaction.atomic

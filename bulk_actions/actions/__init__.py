@@ -1,14 +1,16 @@
 """The kinds of bulk action. A new kind is one file here, one serializer in `bulk_actions.api`, and one line below."""
 
-from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing
+from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing, Subscribing
 from bulk_actions.actions.delete import Delete
 from bulk_actions.actions.edit import Edit
 from bulk_actions.actions.email import Email
+from bulk_actions.actions.sequence_subscription import SequenceSubscriptions
 from bulk_actions.models import BulkAction, Kind
 
 CHANGING: dict[str, Changing] = {Kind.DELETE: Delete(), Kind.EDIT: Edit()}
 MAILING: dict[str, Mailing] = {Kind.EMAIL: Email()}
-ACTIONS: dict[str, Action] = {**CHANGING, **MAILING}
+SUBSCRIBING: dict[str, Subscribing] = {Kind.SEQUENCE_SUBSCRIPTION: SequenceSubscriptions()}
+ACTIONS: dict[str, Action] = {**CHANGING, **MAILING, **SUBSCRIBING}
 
 
 def change_of(action: BulkAction) -> Change:
@@ -32,11 +34,13 @@ __all__ = [
     "ACTIONS",
     "CHANGING",
     "MAILING",
+    "SUBSCRIBING",
     "Action",
     "Change",
     "Changing",
     "Effect",
     "Mailing",
+    "Subscribing",
     "change_of",
     "describe",
 ]

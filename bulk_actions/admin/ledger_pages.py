@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import CHANGING
 from bulk_actions.admin.figures import number
 from bulk_actions.errors import LedgerPurged
 from bulk_actions.models import Batch, BulkAction
@@ -44,7 +44,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
         "csv_link": f"{reverse('admin:bulk_actions_bulkaction_results_csv', args=[job.pk])}?{urlencode(chosen)}",
         "first_link": f"?{urlencode(chosen)}" if after else None,
         "next_link": f"?{urlencode({**chosen, 'after': rows[-1].key})}" if len(found) > ROWS_PER_PAGE else None,
-        "headers": ["Place", "Lead", "Id", "Outcome", "Why", "Code", *(["Address"] if job.kind in MAILING else [])],
+        "headers": ["Place", "Lead", "Id", "Outcome", "Why", "Code", *([] if job.kind in CHANGING else ["Address"])],
         "rows": [
             [
                 number(row.place),
@@ -53,7 +53,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
                 row.outcome,
                 row.message or "",
                 row.code or "",
-                *([row.email or ""] if job.kind in MAILING else []),
+                *([] if job.kind in CHANGING else [row.email or ""]),
             ]
             for row in rows
         ],

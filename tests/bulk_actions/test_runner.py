@@ -217,15 +217,16 @@ def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
     membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deaths are simulated here by an exception that nothing catches; tests/faults kills real processes."""
-    leads = make_leads(old_status, 60)
+    leads = make_leads(old_status, 1000)
     action = status_job(membership, new_status, leads)
-    guilty = leads[33].pk
-    apply = ledger.apply
+    guilty = leads[533].pk
+    apply, tries = ledger.apply, []
 
     class Death(BaseException):
         pass
 
     def deadly(action: object, change: object, batches: list[int]) -> None:
+        tries.extend(batches)
         if Batch.objects.filter(pk__in=batches, lead_ids__contains=[guilty]).exists():
             raise Death
         apply(action, change, batches)
@@ -240,8 +241,9 @@ def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
         except Death:
             continue
     check_invariant(action)
-    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 59, 1)
+    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 999, 1)
     assert LeadOutcome.objects.values_list("lead", "code").get() == (guilty, "crashed_worker")
+    assert len(tries) < 80, "it is cut into pieces, not into a thousand leads at once"
 
 
 def test_a_ceiling_is_kept(membership: Membership, old_status: LeadStatus, new_status: LeadStatus) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.utils.crypto import salted_hmac
 from psycopg.errors import LockNotAvailable
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -55,7 +56,8 @@ def answer_once(request: CloseRequest, key: str, run: Callable[[], Response]) ->
     """
     caller = request.caller
     owner = caller.api_key.pk if caller.api_key else caller.user.pk
-    attempt = Attempt(caller.organization.pk, owner, quote(request.path_info), key, _digest_of(request))
+    digest, *former = _digests_of(request)
+    attempt = Attempt(caller.organization.pk, owner, quote(request.path_info), key, digest)
     with transaction.atomic():
         _take_turn(attempt)
         known = IdempotentAnswer.objects.filter(owner=owner, path=attempt.path, key=key).first()
@@ -64,7 +66,7 @@ def answer_once(request: CloseRequest, key: str, run: Callable[[], Response]) ->
             if response.status_code < 300:
                 _keep(attempt, response)
             return response
-    if known.request_sha256 != attempt.request_sha256:
+    if known.request_sha256 not in (digest, *former):
         raise Conflict(_DIFFERS)
     response = Response(json.loads(known.body) if known.body else None, status=known.status, headers=known.headers)
     response[REPLAYED] = "true"
@@ -98,10 +100,15 @@ def _keep(attempt: Attempt, response: Response) -> None:
     )
 
 
-def _digest_of(request: CloseRequest) -> str:
-    """Equal for requests that say the same, in whatever order and spacing."""
+def _digests_of(request: CloseRequest) -> list[str]:
+    """By the `SECRET_KEY` and by each former one; equal for requests that say the same, in whatever order and spacing.
+
+    Keyed, since a body may hold a password, and a plain digest would let whoever reads it try passwords out.
+    """
     said = [request.data, sorted(request.query_params.lists())]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [salted_hmac(__name__, text, secret=key, algorithm="sha256").hexdigest() for key in keys]
 
 
 _FORGET = """

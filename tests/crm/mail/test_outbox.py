@@ -173,6 +173,21 @@ def test_the_sweep_rings_when_mail_is_due_and_only_then(
 
 
 @pytest.mark.django_db
+def test_a_ring_that_was_in_the_hand_of_a_killed_worker_is_rung_again_by_the_sweep(
+    organization: Organization, user: User, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve(organization, user, uuid.uuid4())
+    tasks.sweep_mail()
+    with app.connection_for_write() as broker:
+        broker.default_channel.client.delete(doorbell._MARK)  # the queue has the name of the mark here
+    tasks.sweep_mail()
+    assert waiting() == 0, "it may be on its way"
+    monkeypatch.setattr(doorbell, "LOST_SECONDS", 0)
+    tasks.sweep_mail()
+    assert waiting() == 1
+
+
+@pytest.mark.django_db
 def test_the_worker_rings_again_when_its_slice_was_too_short(
     organization: Organization, user: User, waiting: Waiting, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
