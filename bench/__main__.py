@@ -8,6 +8,7 @@ import sys
 
 from bench import docs, report
 from bench.engine import JobFailed
+from bench.mails import MAILS, QUICK_MAILS
 from bench.measure import Plan, measure, progress
 from bench.stack import temporary_home
 from bench.world import NotOurs
@@ -30,6 +31,7 @@ def main() -> int:
         repeats=options.repeats or (1 if options.quick else 3),
         peer_leads=min(QUICK_PEER_LEADS if options.quick else PEER_LEADS, sizes[0]),
         index_leads=min(QUICK_INDEX_LEADS if options.quick else INDEX_LEADS, sizes[-1]),
+        mails=QUICK_MAILS if options.quick else MAILS,
     )
     try:
         with temporary_home() as home:

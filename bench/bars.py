@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from statistics import median
 
-from bench.findings import Findings, Measurement
+from bench.findings import Findings, Mailing, Measurement
 from bench.work import DELETE, NUMBER, STATUS
 
 BAR_LEADS = 1_000_000  # the bars against raw SQL are set for this size; a small job also waits for its doorbell
 BAR_OF_WORK = {STATUS: 1.3, NUMBER: 1.3, DELETE: 1.5}
 INDEXED_MS, OTHER_MS = 100, 1000
+BAR_MAILS, BAR_OF_LOOP = 10_000, 0.4  # with few mails the way to the workers and back counts for more than they do
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,19 @@ def of_jobs(found: Findings) -> list[Bar]:
             once, one_by_one = peer.save_each_for(each.n_leads) / engine, peer.task_each_for(each.n_leads) / engine
             against_peers.append(Bar(f"{each.work}, faster than a task that saves each", once, 30, at_least=True))
             against_peers.append(Bar(f"{each.work}, faster than a task per lead", one_by_one, None, at_least=True))
-    return [*against_sql, *loaded, *against_peers, *_of_calls(found, max(each.peak_mb for each in largest))]
+    called = _of_calls(found, max(each.peak_mb for each in largest))
+    return [*against_sql, *loaded, *against_peers, *called, *(of_mails(found.mails) if found.mails else [])]
+
+
+def of_mails(found: Mailing) -> list[Bar]:
+    """Bulk email against the two ways to send the same messages."""
+    large = found.n_mails >= BAR_MAILS
+    return [
+        Bar("mails/s of a bulk email, against a loop over one connection", found.job_rate / found.loop_rate,
+            BAR_OF_LOOP if large else None, at_least=True),
+        Bar("mails/s of a bulk email, against `send_mail`", found.job_rate / found.send_mail_rate,
+            1 if large else None, at_least=True),
+    ]  # fmt: skip
 
 
 def _of_calls(found: Findings, peak_mb: float) -> list[Bar]:

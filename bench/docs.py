@@ -4,6 +4,7 @@ The tool owns what stands between the markers of docs/performance.md, and the fi
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import plots, tables
@@ -16,15 +17,24 @@ IMAGES = PROJECT / "docs" / "images"
 
 def write(found: Findings, *, page: Path = PAGE, images: Path = IMAGES) -> None:
     """Raises `ValueError` for a page without a marker that is wanted, before anything is written."""
-    text = page.read_text()
-    for name, content in contents(found).items():
-        text = written_between(text, name, content)
+    text = _with(page.read_text(), contents(found))
     plots.draw(found, images)
     page.write_text(text)
 
 
+def write_sections(sections: Mapping[str, str], *, page: Path = PAGE) -> None:
+    """Write these alone. Raises as `write` does."""
+    page.write_text(_with(page.read_text(), sections))
+
+
+def _with(text: str, sections: Mapping[str, str]) -> str:
+    for name, content in sections.items():
+        text = written_between(text, name, content)
+    return text
+
+
 def contents(found: Findings) -> dict[str, str]:
-    """What stands between the markers, by their names."""
+    """What stands between the markers, by their names. What was not measured is left as it stands."""
     return {
         "machine": tables.told(found.machine, repeats=found.repeats, minutes=found.minutes),
         "ratios": f"{_image('ratios', 'What was measured, as a part of its bar')}\n\n{tables.ratios(found)}",
@@ -35,6 +45,7 @@ def contents(found: Findings) -> dict[str, str]:
         "searches": f"{_image('search', 'Milliseconds of each query')}\n\n{tables.searches(found)}",
         "loadings": tables.loadings(found),
         "index-costs": tables.index_costs(found.index_costs),
+        **({"mails": tables.mails(found.mails)} if found.mails else {}),
     }
 
 

@@ -28,31 +28,30 @@ class Run:
 
 def run(world: World, work: Work, n_leads: int) -> Run:
     """Run the work as a job. Raises `JobFailed` unless exactly `n_leads` leads were changed."""
-    return _run_to_end(world, work, n_leads, lambda: world.crm.call("post", f"bulk_action/{work.kind}", work.body))
+    return run_to_end(world, work.kind, n_leads, lambda: world.crm.call("post", f"bulk_action/{work.kind}", work.body))
 
 
 def undo_seconds(world: World, work: Work, done: Run, n_leads: int) -> float:
     """Undo that job. Raises `JobFailed` unless exactly `n_leads` leads were restored."""
     world.connection.execute("CHECKPOINT")
-    return _run_to_end(world, work, n_leads, lambda: world.crm.call("post", f"{done.path}/undo", {})).total
+    return run_to_end(world, work.kind, n_leads, lambda: world.crm.call("post", f"{done.path}/undo", {})).total
 
 
-def _run_to_end(world: World, work: Work, n_leads: int, post: Callable[[], Json]) -> Run:
+def run_to_end(world: World, kind: str, n_leads: int, post: Callable[[], Json]) -> Run:
+    """The job of that kind that `post` makes. Raises `JobFailed` unless exactly `n_leads` objects of it succeeded."""
     began = time.monotonic()
     job = post()
-    key, path = key_of(job["id"]), f"bulk_action/{work.kind}/{job['id']}"
+    key, path = key_of(job["id"]), f"bulk_action/{kind}/{job['id']}"
     seen: dict[str, float] = {}
     while (status := status_of(world, key)) not in ("done", "error"):
         seen.setdefault(status, time.monotonic())
         if time.monotonic() - began > JOB_SECONDS:
-            raise JobFailed(f"{work.name} was still {status} after {JOB_SECONDS} s.")
+            raise JobFailed(f"{path} was still {status} after {JOB_SECONDS} s.")
         time.sleep(POLL_SECONDS)
     ended = time.monotonic()
     final = world.crm.call("get", path)
     if final["status"] != "done" or final["n_succeeded"] != n_leads:
-        raise JobFailed(
-            f"{work.name} ended as {final['status']} with {final['n_succeeded']} of {n_leads} leads changed."
-        )
+        raise JobFailed(f"{path} ended as {final['status']} with {final['n_succeeded']} of {n_leads} leads changed.")
     loaded = seen.get("processing", ended)
     return Run(path, total=ended - began, loading=loaded - seen.get("loading", began))
 

@@ -101,6 +101,33 @@ class IndexCost:
 
 
 @dataclass(frozen=True)
+class Mailing:
+    """Seconds of a bulk email to `n_mails` people, of a loop that sends the same messages over one connection, and of
+    `send_mail` with a connection for each of `n_connections` of them. `load`: just before."""
+
+    n_mails: int
+    n_connections: int
+    date: str
+    load: float
+    job: list[float]
+    loop: list[float]
+    send_mail: list[float]
+
+    @property
+    def job_rate(self) -> float:
+        """Mails in a second, as are the two others."""
+        return self.n_mails / median(self.job)
+
+    @property
+    def loop_rate(self) -> float:
+        return self.n_mails / median(self.loop)
+
+    @property
+    def send_mail_rate(self) -> float:
+        return self.n_connections / median(self.send_mail)
+
+
+@dataclass(frozen=True)
 class Findings:
     """One run. `small_peak_mb`: the peak memory of the bulk workers at the smallest size."""
 
@@ -115,6 +142,7 @@ class Findings:
     searches: list[Searched]
     loadings: list[Loaded]
     index_costs: list[IndexCost]
+    mails: Mailing | None = None  # runs of before had none
 
     @property
     def largest(self) -> int:
@@ -148,5 +176,6 @@ def load(file: Path) -> Findings:
             "searches": [Searched(**each) for each in found["searches"]],
             "loadings": [Loaded(**each) for each in found["loadings"]],
             "index_costs": [IndexCost(**each) for each in found["index_costs"]],
+            "mails": Mailing(**found["mails"]) if found.get("mails") else None,
         }
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from bench import calls, engine, floors, index_costs, machine, peer_workers, search
+from bench import calls, engine, floors, index_costs, machine, mails, peer_workers, search
 from bench.findings import Calls, Findings, Measurement, Peer
 from bench.memory import Memory
 from bench.stack import world_with
@@ -29,15 +29,18 @@ class Plan:
     repeats: int
     peer_leads: int
     index_leads: int
+    mails: int
 
 
 def measure(home: Home, plan: Plan) -> Findings:
-    """Everything. The jobs of one worker process first, in a stack of their own."""
+    """Everything. First the mails, then the jobs of one worker process, each in a stack of their own."""
     import django
 
     load, began = machine.load_now(), time.monotonic()
     django.setup()  # not before the environment names the database
     found: dict[tuple[str, int], Measurement] = {}
+    progress.print(f"sending {plan.mails:,} mails")
+    mailed = mails.measure(home, plan.mails, plan.repeats)
     with world_with(home, workers=1) as world:
         progress.print(f"the stack is ready; making {max(plan.sizes):,} leads")
         n_with_words = max(plan.index_leads, *(n_leads for n_leads, work in _each(world, plan) if work.rewrites_words))
@@ -72,6 +75,7 @@ def measure(home: Home, plan: Plan) -> Findings:
             searches=search.timed(world),
             loadings=search.loading(world, plan.repeats),
             index_costs=costs,
+            mails=mailed,
             minutes=round((time.monotonic() - began) / 60, 1),
         )
 

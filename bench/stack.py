@@ -26,10 +26,11 @@ def temporary_home() -> Iterator[Home]:
 
 
 @contextmanager
-def world_with(home: Home, *, workers: int) -> Iterator[World]:
-    """Start the stack with that many bulk worker processes; ends it afterwards. Its database stays for the next one."""
+def world_with(home: Home, *, workers: int, **variables: str) -> Iterator[World]:
+    """Start the stack with that many bulk worker processes, and with these variables in its environment; ends it
+    afterwards. Its database stays for the next one."""
     os.environ["WORKERS"] = str(workers)
-    environment = dict(os.environ)
+    environment = {**os.environ, **variables}
     with running_stack(home.path / f"stack-{workers}.log", environment) as stack:
         world = enter_world(os.environ.get("DATABASE_URL") or home.database_url(), stack.url, environment)
         with world.connection:

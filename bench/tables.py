@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.bars import Bar, of_jobs, of_searches, ratio
-from bench.findings import Findings, IndexCost, Machine, Measurement
+from bench.bars import Bar, of_jobs, of_mails, of_searches, ratio
+from bench.findings import Findings, IndexCost, Machine, Mailing, Measurement
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -133,6 +133,18 @@ def loadings(found: Findings) -> str:
     return table(columns, rows)
 
 
+def mails(found: Mailing) -> str:
+    """When and under which load; mails in a second; both ratios."""
+    rows = [
+        ["a bulk email, one delivery worker", f"{found.n_mails:,}", f"**{found.job_rate:,.0f}**"],
+        ["smtplib, one connection, messages made before", f"{found.n_mails:,}", f"{found.loop_rate:,.0f}"],
+        ["Django's `send_mail`, a connection for each", f"{found.n_connections:,}", f"{found.send_mail_rate:,.0f}"],
+    ]
+    told = f"Taken on {found.date}, load average {found.load:g} before; medians of {len(found.job)}."
+    ratios = _bars(f"{found.n_mails:,} mails", of_mails(found))
+    return f"{told}\n\n{table(('', 'mails', 'mails/s'), rows)}\n\n{ratios}"
+
+
 def index_costs(costs: Sequence[IndexCost]) -> str:
     """The first as it is, all others as their difference from it; what lies within a twentieth is left out."""
     base, *others = costs
@@ -180,7 +192,7 @@ def _bars(title: str, bars: Iterable[Bar]) -> str:
 
 def amount(bar: Bar) -> str:
     """`0.76 x`, `89 x`, `12 ms`."""
-    digits = 2 if bar.unit == "MB" or (bar.unit == "x" and not bar.at_least) else 0
+    digits = 2 if bar.unit == "MB" or (bar.unit == "x" and bar.measured < 10) else 0
     return f"{bar.measured:,.{digits}f} {bar.unit}"
 
 

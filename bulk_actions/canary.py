@@ -1,7 +1,5 @@
 """The first leads of a job as its trial: it pauses itself behind them, once, until a person resumes it."""
 
-from functools import partial
-
 from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Now
@@ -44,7 +42,7 @@ def pause_behind(action: BulkAction) -> None:
         return
     changes = {"reason": CANARY, "date_paused": Now(), "canary_passed": True}
     if move(action.pk, expected={Status.PROCESSING}, to=Status.PAUSED, **changes):
-        transaction.on_commit(partial(slots.ring_startable, action.organization_id), robust=True)
+        transaction.on_commit(lambda: slots.ring_startable(action.organization_id), robust=True)
 
 
 def _is_ahead(action: BulkAction) -> bool:

@@ -7,7 +7,6 @@ sweeper rings again. A message in the hand of a worker that is dead or stands st
 
 import time
 from collections.abc import Iterable
-from functools import partial
 from uuid import UUID
 
 import structlog
@@ -77,7 +76,8 @@ def _publish(run: Task, action_id: UUID, number: int, after_seconds: float, life
 
 def ring_on_commit(action_id: UUID, numbers: Iterable[int] | None = None) -> None:
     """Ring once the transaction at hand has committed; a rolled back one rings nobody."""
-    transaction.on_commit(partial(ring, action_id, numbers), robust=True)
+    # No partial: Django logs a robust callback that fails by its name, and breaks over one that has none.
+    transaction.on_commit(lambda: ring(action_id, numbers), robust=True)
 
 
 def answered(action_id: UUID, number: int) -> None:

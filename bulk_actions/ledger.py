@@ -1,13 +1,14 @@
 """Batches: claiming them, splitting them, and writing down what became of their leads."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
 
 from bulk_actions.actions import Change
-from bulk_actions.actions.base import GONE_MESSAGE
+from bulk_actions.actions.base import GONE_MESSAGE, LEADS, Targets
 from bulk_actions.models import BulkAction
 
 # Leads are addressed by `id = ANY(array)`: that walks the primary key in key order, so two jobs over the same leads
@@ -64,20 +65,23 @@ def split(batch_id: int, keep: int) -> int:
         return cursor.fetchone()[0]
 
 
-def explode(batch_id: int) -> None:
-    """Cut an isolated batch into isolated batches of one lead each."""
+def cut(batch_id: int, size: int) -> None:
+    """Cut an isolated batch into isolated batches of `size` leads each, the last one of what is left."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             WITH rest AS (
                 INSERT INTO bulk_actions_batch (action_id, rank, lead_ids, given, n_leads, isolated)
-                SELECT action_id, rank + place - 1, ARRAY[lead_id], given[place:place], 1, true
-                FROM bulk_actions_batch, unnest(lead_ids) WITH ORDINALITY AS target(lead_id, place)
-                WHERE id = %(batch)s AND place > 1)
-            UPDATE bulk_actions_batch SET lead_ids = lead_ids[:1], given = given[:1], n_leads = 1, tried_at = NULL
+                SELECT action_id, rank + first - 1, lead_ids[first:first + %(size)s - 1],
+                       given[first:first + %(size)s - 1], least(%(size)s, n_leads - first + 1), true
+                FROM bulk_actions_batch, generate_series(1 + %(size)s, n_leads, %(size)s) AS first
+                WHERE id = %(batch)s)
+            UPDATE bulk_actions_batch
+            SET lead_ids = lead_ids[:%(size)s], given = given[:%(size)s], n_leads = least(%(size)s, n_leads),
+                tried_at = NULL
             WHERE id = %(batch)s
             """,
-            {"batch": batch_id},
+            {"batch": batch_id, "size": size},
         )
 
 
@@ -87,8 +91,7 @@ def apply(action: BulkAction, change: Change, batches: list[int]) -> None:
         # The planner cannot know how long the array is, and a bitmap scan would visit leads in heap order.
         cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
         if change.skip_code is not None:
-            lock = _LOCK.format(table=change.targets.table)
-            cursor.execute(lock, {"batches": batches, "organization": action.organization_id})
+            hold_targets(action, batches, change.targets)
             cursor.execute(*judged_statement_for(action, change, batches))
             return
         cursor.execute(*statement_for(action, change, batches))
@@ -98,6 +101,13 @@ def apply(action: BulkAction, change: Change, batches: list[int]) -> None:
                 _SKIP_GONE,
                 {"batches": untouched, "organization": action.organization_id, "message": GONE_MESSAGE},
             )
+
+
+def hold_targets(action: BulkAction, batches: Sequence[int], targets: Targets = LEADS) -> None:
+    """Keep the targets of these batches from all changes until the transaction ends."""
+    with connection.cursor() as cursor:
+        lock = _LOCK.format(table=targets.table)
+        cursor.execute(lock, {"batches": list(batches), "organization": action.organization_id})
 
 
 def statement_for(action: BulkAction, change: Change, batches: list[int]) -> tuple[str, dict[str, object]]:

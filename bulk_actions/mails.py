@@ -4,11 +4,12 @@ The job's row decides. Delivery asks it in each sending transaction (`open_jobs`
 puts the mails that are left out of delivery's way, so that a job that stands for days costs its account nothing.
 """
 
-from collections.abc import Collection
-from functools import partial
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from bulk_actions import doorbell, locks
 from bulk_actions.models import BulkAction
@@ -16,12 +17,16 @@ from bulk_actions.states import FINAL, Status
 from crm.mail import limits
 from crm.mail.doorbell import ring as ring_delivery
 from crm.models import EmailAccount, MailState, OutboxMail, Purpose
+from crm.models.mail import SET_ASIDE
 
 CANCELLED = "cancelled"  # `error_code` of mail that its ended job has withheld
+_LEFT = (MailState.RESERVED, MailState.SENDING)  # still to leave
 _PIECE = 2_000  # mails in one statement
 # Added to `not_before`, and taken off again: what was to be tried later keeps its time. Whole days, since years differ.
 _PARKED = "interval '365000 days'"
-_FAR = "statement_timestamp() + interval '180000 days'"
+Wait = tuple[limits.Reason, datetime]
+
+_FAR = f"'{SET_ASIDE.isoformat()}'"
 
 
 def is_sending(action_id: UUID) -> bool:
@@ -29,13 +34,29 @@ def is_sending(action_id: UUID) -> bool:
     return _waiting(action_id).exists()
 
 
-def waiting_of(action: BulkAction) -> tuple[str, object] | None:
-    """Why no mail of the running job leaves now, and until when; None where some may."""
-    account_id = action.params.get("email_account_id")
-    account = EmailAccount.objects.filter(pk=account_id).first() if account_id else None
-    if account is None or action.status != Status.PROCESSING or not is_sending(action.pk):
-        return None
-    return limits.waiting_of(account)
+def is_left_to_delivery(action_id: UUID) -> bool:
+    """Of a running job without a pending batch: whether no worker need look at it until its last mail has left.
+
+    A worker that died after it had moved the job on may have left mails aside; they are for a worker to give back.
+    """
+    aside = OutboxMail.objects.filter(source_id=action_id, state=MailState.RESERVED, not_before__gt=SET_ASIDE)
+    return is_sending(action_id) and not aside.exists()
+
+
+def waits_of(actions: Sequence[BulkAction]) -> dict[UUID, Wait]:
+    """Why no mail of these jobs leaves now, and until when; of those that run and have mail to send, where that is so.
+
+    Two queries, and a few for each account.
+    """
+    by_job = {action.pk: action.params.get("email_account_id") for action in actions}
+    running = [action.pk for action in actions if by_job.get(action.pk) and action.status == Status.PROCESSING]
+    if not running:
+        return {}
+    mail = OutboxMail.objects.filter(source_id=OuterRef("pk"), state__in=_LEFT).exclude(purpose=Purpose.NOTICE)
+    sending = BulkAction.objects.filter(Exists(mail), pk__in=running).order_by().values_list("pk", flat=True)
+    accounts = EmailAccount.objects.in_bulk({UUID(by_job[key]) for key in sending})
+    waits = {str(key): limits.waiting_of(account) for key, account in accounts.items()}
+    return {key: wait for key in sending if (wait := waits.get(by_job[key]))}
 
 
 def open_jobs(sources: set[UUID]) -> set[UUID]:
@@ -48,8 +69,7 @@ def open_jobs(sources: set[UUID]) -> set[UUID]:
         locks.share_mail_gate(action_id)
     running = set(BulkAction.objects.filter(pk__in=jobs, status=Status.PROCESSING).values_list("pk", flat=True))
     for action_id in jobs:
-        follow_up = _look if action_id in running else hold_back
-        transaction.on_commit(partial(follow_up, action_id), robust=True)
+        _follow_up(action_id, is_running=action_id in running)
     return sources - (set(jobs) - running)
 
 
@@ -74,27 +94,23 @@ def hold_back(action_id: UUID) -> None:
 
 def let_go(action: BulkAction) -> None:
     """Give the mails that were put aside back to delivery, if the job runs."""
-    account_id = action.params.get("email_account_id")
     with transaction.atomic(), connection.cursor() as cursor:
         locks.share_gate(action.pk)
         if not BulkAction.objects.filter(pk=action.pk, status=Status.PROCESSING).exists():
             return
-        # By the account, since its index has the parked mails at one end: nothing is read where there are none.
         cursor.execute(
             f"""
             UPDATE crm_outboxmail SET not_before = not_before - {_PARKED}
-            WHERE state = 'reserved' AND not_before > {_FAR} AND source_id = %s AND purpose = 'bulk'
-              AND account_id {"= %s" if account_id else "IS NULL AND %s::uuid IS NULL"}
+            WHERE source_id = %s AND purpose <> 'notice' AND state = 'reserved' AND not_before > {_FAR}
             """,
-            [action.pk, account_id],
+            [action.pk],
         )
         if cursor.rowcount:
             transaction.on_commit(ring_delivery, robust=True)
 
 
-def _waiting(action_id: UUID) -> object:
-    states = [MailState.RESERVED, MailState.SENDING]
-    return OutboxMail.objects.filter(source_id=action_id, state__in=states).exclude(purpose=Purpose.NOTICE)
+def _waiting(action_id: UUID) -> QuerySet[OutboxMail]:
+    return OutboxMail.objects.filter(source_id=action_id, state__in=_LEFT).exclude(purpose=Purpose.NOTICE)
 
 
 _PARK = f"""
@@ -129,6 +145,15 @@ def _hold_back_some(action_id: UUID) -> int:
             return 0
         cursor.execute(_WITHHOLD if found[0] in FINAL else _PARK, {"job": action_id})
         return cursor.rowcount
+
+
+def _follow_up(action_id: UUID, *, is_running: bool) -> None:
+    """Look at the job once the sending transaction at hand has committed."""
+
+    def follow_up() -> None:
+        (_look if is_running else hold_back)(action_id)
+
+    transaction.on_commit(follow_up, robust=True)
 
 
 def _look(action_id: UUID) -> None:

@@ -10,7 +10,9 @@ from django.db.models import F
 from django.db.models.expressions import RawSQL
 
 from bulk_actions.actions.base import GONE, Change
+from bulk_actions.errors import LedgerPurged
 from bulk_actions.models import BulkAction
+from bulk_actions.nodes import jobs_in
 from bulk_actions.sql import named
 from crm.models import Lead
 from search.compiler import found
@@ -38,11 +40,29 @@ def no_longer_matches(resolved: Resolved, organization_id: UUID) -> Condition:
     return f"target.lead_id NOT IN ({sql})", parameters
 
 
-@lru_cache(maxsize=16)
 def condition_of(action_id: UUID) -> Condition:
-    """`no_longer_matches` of a job. Kept, since a large query takes seconds to compile, and what it means is fixed."""
+    """`no_longer_matches` of a job. Raises `LedgerPurged` when it speaks of the leads of a job whose ledger is gone;
+    one that is there stays until the transaction at hand ends."""
+    condition, others = _compiled(action_id)
+    if others:
+        with connection.cursor() as cursor:
+            # FOR SHARE: the purge sets its mark before it removes anything.
+            cursor.execute(
+                "SELECT FROM bulk_actions_bulkaction WHERE id = ANY(%s) AND date_ledger_purged IS NULL FOR SHARE",
+                [list(others)],
+            )
+            if cursor.rowcount < len(others):
+                raise LedgerPurged
+    return condition
+
+
+@lru_cache(maxsize=16)
+def _compiled(action_id: UUID) -> tuple[Condition, frozenset[UUID]]:
+    """The condition, and the other jobs that it speaks of. Kept, since a large query takes seconds to compile, and what
+    it means is fixed."""
     action = BulkAction.objects.only("resolved_query", "organization").get(pk=action_id)
-    return no_longer_matches(Resolved.from_json(action.resolved_query), action.organization_id)
+    resolved = Resolved.from_json(action.resolved_query)
+    return no_longer_matches(resolved, action.organization_id), frozenset(jobs_in(resolved.node))
 
 
 def lost(action: BulkAction, lead_ids: Sequence[UUID]) -> set[UUID]:

@@ -19,6 +19,7 @@ class Kind(models.TextChoices):
     DEAL_UPDATE = "deal_update"
     DEAL_DELETE = "deal_delete"
     IMPORT = "import"
+    SEQUENCE_SUBSCRIPTION = "sequence_subscription"
 
 
 DEFAULT_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself
@@ -42,6 +43,7 @@ PREFIX = {
     Kind.DELETE: "bulkdelete",
     Kind.EDIT: "bulkedit",
     Kind.EMAIL: "bulkemail",
+    Kind.SEQUENCE_SUBSCRIPTION: "bulkseqsub",
     Kind.DEAL_UPDATE: "bulkdealupdate",
     Kind.DEAL_DELETE: "bulkdealdelete",
     Kind.IMPORT: "bulkimport",
@@ -58,8 +60,9 @@ class BulkAction(Keyed, Dated):
     `query` is the one-line text that came instead of an `s_query`, which is then its translation.
     `s_query` is what the caller sent; `resolved_query` is what it meant at that moment (current user, zone and `now`
     fixed), and the only thing that loading reads. The `n_*` result columns are written once, when the job ends; until
-    then the counts are sums over `Batch` (see `bulk_actions.progress`). Objects are what the kind treats: leads, or the
-    mails to them. `n_objects` is the number of leads until the job ends, and each done batch says how many it had.
+    then the counts are sums over `Batch` (see `bulk_actions.progress`). Objects are what the kind treats: leads, the
+    mails to them, or their contacts' subscriptions. `n_objects` is the number of leads until the job ends, and each
+    done batch says how many it had.
     """
 
     organization = models.ForeignKey("crm.Organization", models.CASCADE, related_name="+", db_index=False)
@@ -174,8 +177,11 @@ class Batch(models.Model):
     In a job that sends mail, `mail_ids` are the mails that were reserved, and `mail_places` (in the same order) the
     places of their leads in `lead_ids`, from 1 on. What became of them says the outbox; what was skipped or failed
     before has a `LeadOutcome` each. All that together are `n_objects` (null: as many as leads), at least one per lead.
+    In a job over subscriptions, `subscription_ids` are those that it has changed (`n_succeeded`, with their `before` in
+    that order), then those that were as wanted, with `subscription_places` as above; each other has a `LeadOutcome`.
     `rank` is the place of its first lead in the job's order, from 1 on: a lead keeps its place when batches are split.
-    `given` (undo only, in the order of `lead_ids`): what each lead is to get back, `{"from": …, "to": …}`.
+    `given` (undo only, in the order of `lead_ids`): what each lead is to get back, `{"from": …, "to": …}`; of
+    subscriptions a list of those of the lead, each with its `id`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -191,6 +197,8 @@ class Batch(models.Model):
     changed_ids = ArrayField(models.UUIDField(), null=True)
     mail_ids = ArrayField(models.UUIDField(), null=True)
     mail_places = ArrayField(models.IntegerField(), null=True)
+    subscription_ids = ArrayField(models.UUIDField(), null=True)
+    subscription_places = ArrayField(models.IntegerField(), null=True)
     n_objects = models.IntegerField(null=True)
     before = models.JSONField(null=True)
     n_succeeded = models.IntegerField(db_default=0)
@@ -221,7 +229,9 @@ class Outcome(models.TextChoices):
 class LeadOutcome(models.Model):
     """A lead that did not go well, and why. Leads that did have no row.
 
-    In a job that sends mail: a mail that was not reserved, and to which address; `email` null where there was none.
+    In a job that sends mail: a mail that was not reserved, and to which address; `email` null where there was none. In
+    a job over subscriptions: one that was not changed, or a contact (null `subscription_id`) or lead (no `email`
+    either) that has none.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -229,6 +239,7 @@ class LeadOutcome(models.Model):
     batch = plain_reference("bulk_actions.Batch")
     lead = plain_reference("crm.Lead")
     email = models.TextField(null=True)
+    subscription_id = models.UUIDField(null=True)
     outcome = models.TextField(choices=Outcome.choices)
     code = models.TextField()
     message = models.TextField()
@@ -280,6 +291,13 @@ class BulkEdit(BulkAction):
 
 class BulkEmail(BulkAction):
     objects = _OfKind(Kind.EMAIL)
+
+    class Meta:
+        proxy = True
+
+
+class BulkSequenceSubscription(BulkAction):
+    objects = _OfKind(Kind.SEQUENCE_SUBSCRIPTION)
 
     class Meta:
         proxy = True

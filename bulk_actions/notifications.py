@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db.models import Count
 
-from bulk_actions.actions import MAILING, describe
+from bulk_actions.actions import MAILING, SUBSCRIBING, describe
 from bulk_actions.models import OVER_DEALS, BulkAction, LeadOutcome
 from bulk_actions.states import Status
 from crm.mail.outbox import reserve_notice
@@ -50,7 +50,8 @@ def _body(action: BulkAction) -> str:
         LeadOutcome.objects.filter(action=action.pk).values("outcome", "code").annotate(n=Count("pk")).order_by("-n")
     )
     if reasons:
-        what = "mails were not made" if action.kind in MAILING else "leads were skipped or failed"
+        objects = "subscriptions" if action.kind in SUBSCRIBING else "leads"
+        what = "mails were not made" if action.kind in MAILING else f"{objects} were skipped or failed"
         lines += ["", f"Why {what}:"]
         lines += [f"  {row['outcome']}: {row['code']}: {_number(row['n'])}" for row in reasons]
     lines += ["", f"Id:         {action.api_id}"]
@@ -70,7 +71,9 @@ def _counts(action: BulkAction) -> list[str]:
             f"Failed:     {_number(action.n_failed)}",
             f"Unknown:    {_number(action.n_unknown)}",
         ]
+    objects = [f"Contacts:   {_number(action.n_objects)}"] if action.kind in SUBSCRIBING else []
     return [
+        *objects,
         f"Changed:    {_number(action.n_succeeded)}",
         f"Unchanged:  {_number(action.n_unchanged)}",
         f"Skipped:    {_number(action.n_skipped)}",

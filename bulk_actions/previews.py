@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Sum
 
-from bulk_actions.actions import ACTIONS, CHANGING, MAILING
+from bulk_actions import subscription_previews
+from bulk_actions.actions import ACTIONS, CHANGING, MAILING, SUBSCRIBING
 from bulk_actions.actions.base import GONE, GONE_MESSAGE
 from bulk_actions.loading import TOO_MANY_LEADS, exceeds_limit, freeze, targets_of, too_many_leads
 from bulk_actions.mail_previews import MailForecast, forecast
@@ -16,6 +17,7 @@ from bulk_actions.models import BulkAction, Kind, Preview, Transition
 from bulk_actions.services import Order
 from bulk_actions.sql import named
 from bulk_actions.states import Status
+from bulk_actions.subscription_previews import SubscriptionForecast
 from crm.auth import Caller
 from search.limits import limited_in_time
 
@@ -24,6 +26,7 @@ MAX_SAMPLES = 20
 # (docs/performance.md), so that a first job is sooner done than was said.
 DEFAULT_RATE = 10_000.0
 _DEFAULT_MAIL_RATE = 100.0  # to a mail server that is neither near nor in a hurry
+_DEFAULT_SUBSCRIPTION_RATE = 2_000.0
 _JOBS_MEASURED = 20  # the latest ones
 _LEADS_MEASURED = 1000  # at least, in one job: a smaller one is mostly its way to the worker and back
 
@@ -60,7 +63,8 @@ class Estimate:
 class Forecast:
     """`would_change`, `already_equal` and those of `blocked` add up to `n_leads`.
 
-    Of a job that sends mail, `mails` says what would be sent; where there are too many leads, it is empty.
+    Of a job that sends mail, `mails` says what would be sent, of one over subscriptions `subscriptions` what would
+    become of them; where there are too many leads, that is empty.
     """
 
     n_leads: int
@@ -71,6 +75,7 @@ class Forecast:
     estimate: Estimate
     sealed: Preview | None
     mails: MailForecast | None = None
+    subscriptions: SubscriptionForecast | None = None
 
 
 def preview(*, order: Order, caller: Caller, seal: bool = False, asked: Mapping[str, str] | None = None) -> Forecast:
@@ -92,6 +97,8 @@ def preview(*, order: Order, caller: Caller, seal: bool = False, asked: Mapping[
             frozen = f"SELECT lead_id, row_number() OVER () AS place FROM ({sql}) AS found(lead_id)", values
         if order.kind in MAILING:
             return _of_mails(job, order, caller, sealed, *frozen)
+        if order.kind in SUBSCRIBING:
+            return _of_subscriptions(job, order, caller, sealed, *frozen)
         n_leads, n_gone, n_differing, samples = _judged(job, *frozen)
     return Forecast(
         n_leads=n_leads,
@@ -127,6 +134,24 @@ def _of_mails(
         estimate=_estimate(order, caller, n_leads),
         sealed=sealed,
         mails=forecast(job, lead_ids or []) if fits else None,
+    )
+
+
+def _of_subscriptions(
+    job: BulkAction,
+    order: Order,
+    caller: Caller,
+    sealed: Preview | None,
+    targets: str,
+    parameters: Mapping[str, object],
+) -> Forecast:
+    n_leads, told = subscription_previews.forecast(job, targets, parameters)
+    return Forecast(
+        n_leads=n_leads,
+        **_outcomes(job, n_leads, 0, n_leads, []),
+        estimate=_estimate(order, caller, n_leads),
+        sealed=sealed,
+        subscriptions=None if exceeds_limit(job, n_leads) else told,
     )
 
 
@@ -200,7 +225,8 @@ def _outcomes(job: BulkAction, n_leads: int, n_gone: int, n_differing: int, samp
 
 
 def _estimate(order: Order, caller: Caller, n_leads: int) -> Estimate:
-    default = _DEFAULT_MAIL_RATE if order.kind in MAILING else DEFAULT_RATE
+    of_objects = {Kind.EMAIL: _DEFAULT_MAIL_RATE, Kind.SEQUENCE_SUBSCRIPTION: _DEFAULT_SUBSCRIPTION_RATE}
+    default = of_objects.get(order.kind, DEFAULT_RATE)
     measured = _measured_rate(caller.organization.pk, order.kind)
     rate, basis = (measured, "measured") if measured else (default, "default")
     if order.leads_per_minute is not None and order.leads_per_minute / 60 < rate:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Max, Q, Sum
-from django.db.models.functions import Now
+from django.db.models import F, Max, Q, Sum
+from django.db.models.functions import Coalesce, Now
 
 from bulk_actions.actions import MAILING
 from bulk_actions.models import Batch, BulkAction
@@ -21,7 +21,8 @@ class Progress:
     """Counts over the job's objects; `n_leads` and `n_objects` are None until they have been counted.
 
     In a job that sends mail a lead is processed once no mail to it is left to be sent. Where a lead may have several
-    mails, `n_leads_processed` may be too low until that is so for all of them.
+    mails, `n_leads_processed` may be too low until that is so for all of them. There `leads_per_second` and
+    `eta_seconds` are of the mails that leave; both are None while none does.
     """
 
     n_leads: int | None
@@ -51,12 +52,13 @@ def progress_of(actions: Sequence[BulkAction]) -> dict[UUID, Progress]:
     sending = [action for action in live.values() if action.kind in MAILING]
     rows = {row["action"]: row for row in _sums(changing)} if changing else {}
     mails = _mail_sums([action.pk for action in sending]) if sending else {}
+    rates = _mail_rates([action for action in sending if action.status == Status.PROCESSING])
     found = {}
     for action in actions:
         if action.pk not in live:
             found[action.pk] = _ended(action)
         elif action.kind in MAILING:
-            found[action.pk] = _live_mails(action, mails[action.pk])
+            found[action.pk] = _live_mails(action, mails[action.pk], rates.get(action.pk))
         else:
             found[action.pk] = _live(action, rows.get(action.pk))
     return found
@@ -65,13 +67,15 @@ def progress_of(actions: Sequence[BulkAction]) -> dict[UUID, Progress]:
 def sums_of(action: BulkAction) -> dict[str, int | None]:
     """The final counts of one job's ledger, by the names of `BulkAction`'s columns."""
     if action.kind in MAILING:
-        progress = _live_mails(action, _mail_sums([action.pk])[action.pk])
+        progress = _live_mails(action, _mail_sums([action.pk])[action.pk], None)
         names = ("n_objects", "n_succeeded", "n_unchanged", "n_skipped", "n_failed", "n_unknown")
         return {name: getattr(progress, name) for name in names}
     names = ("n_succeeded", "n_unchanged", "n_skipped", "n_failed")
     done = Batch.objects.filter(action=action.pk, date_done__isnull=False)
-    row = done.aggregate(**{f"sum_{name}": Sum(name, default=0) for name in names})
-    return {**{name: row[f"sum_{name}"] for name in names}, "n_unknown": 0}
+    sums = {f"sum_{name}": Sum(name, default=0) for name in names}
+    row = done.aggregate(**sums, more=Sum(Coalesce("n_objects", "n_leads") - F("n_leads"), default=0))
+    n_objects = None if action.n_leads is None else action.n_leads + row["more"]
+    return {**{name: row[f"sum_{name}"] for name in names}, "n_objects": n_objects, "n_unknown": 0}
 
 
 # One statement, so that ledger and outbox are seen at one moment. Of the mails only an index is read.
@@ -112,8 +116,40 @@ def _mail_sums(action_ids: Sequence[UUID]) -> dict[UUID, _MailSums]:
         return {key: _MailSums(*numbers) for key, *numbers in cursor.fetchall()}
 
 
-def _live_mails(action: BulkAction, sums: _MailSums) -> Progress:
+# By the account, since its index tells what left lately, however much has left before.
+_MAIL_RATES = """
+    SELECT job.id, sent.n / least(%(window)s, extract(epoch FROM statement_timestamp() - job.since))::float8
+    FROM unnest(%(jobs)s::uuid[], %(accounts)s::uuid[], %(since)s::timestamptz[]) AS job(id, account_id, since)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n FROM (
+            SELECT source_id, date_sent FROM crm_outboxmail WHERE account_id = job.account_id AND date_sent IS NOT NULL
+            UNION ALL
+            SELECT source_id, date_sent FROM crm_outboxmail
+            WHERE job.account_id IS NULL AND account_id IS NULL AND date_sent IS NOT NULL) AS mail
+        WHERE source_id = job.id
+          AND date_sent > greatest(job.since, statement_timestamp() - %(window)s * interval '1 second')) AS sent
+    WHERE sent.n > 0
+"""
+
+
+def _mail_rates(actions: Sequence[BulkAction]) -> dict[UUID, float]:
+    """Mails per second of those of which some left in the last PACE_WINDOW_SECONDS, and since their last move."""
+    if not actions:
+        return {}
+    asked = {
+        "window": PACE_WINDOW_SECONDS,
+        "jobs": [action.pk for action in actions],
+        "accounts": [action.params.get("email_account_id") for action in actions],
+        "since": [action.date_updated for action in actions],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_MAIL_RATES, asked)
+        return {key: round(rate, 1) for key, rate in cursor.fetchall()}
+
+
+def _live_mails(action: BulkAction, sums: _MailSums, rate: float | None) -> Progress:
     n_objects = None if action.n_leads is None else action.n_leads - sums.leads + sums.objects
+    n_pending = (action.n_leads or 0) - sums.leads + sums.waiting
     return Progress(
         n_leads=action.n_leads,
         n_objects=n_objects,
@@ -123,8 +159,8 @@ def _live_mails(action: BulkAction, sums: _MailSums) -> Progress:
         n_skipped=sums.skipped + sums.withheld,
         n_failed=sums.failed + sums.error,
         n_unknown=sums.unknown,
-        leads_per_second=None,
-        eta_seconds=None,
+        leads_per_second=rate,
+        eta_seconds=round(n_pending / rate, 1) if rate else None,
     )
 
 
@@ -142,6 +178,8 @@ def _sums(actions: Collection[BulkAction]) -> Sequence[dict[str, object]]:
             unchanged=Sum("n_unchanged"),
             skipped=Sum("n_skipped"),
             failed=Sum("n_failed"),
+            leads=Sum("n_leads"),
+            objects=Sum(Coalesce("n_objects", "n_leads")),
             recently=Sum("n_leads", filter=recent, default=0),
             now=Max(Now()),
         )
@@ -156,9 +194,9 @@ def _live(action: BulkAction, row: dict[str, object] | None) -> Progress:
     if action.status == Status.PROCESSING and row["recently"]:
         seconds = min((row["now"] - action.date_updated).total_seconds(), PACE_WINDOW_SECONDS)
         rate = round(row["recently"] / seconds, 1) if seconds > 0 else None
-    left = (action.n_leads or 0) - sum(counts)
+    left = (action.n_leads or 0) - row["leads"]
     eta = round(left / rate, 1) if rate else None
-    return Progress(action.n_leads, action.n_objects, sum(counts), *counts, 0, rate, eta)
+    return Progress(action.n_leads, left + row["objects"], row["leads"], *counts, 0, rate, eta)
 
 
 def _ended(action: BulkAction) -> Progress:

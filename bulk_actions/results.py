@@ -11,19 +11,19 @@ from django.db import connection
 from bulk_actions.actions import MAILING
 from bulk_actions.actions.email import MESSAGES
 from bulk_actions.models import BulkAction
-from bulk_actions.targets import mails_of, n_with, refuse_purged, rows_of
+from bulk_actions.targets import n_with, objects_of, refuse_purged, rows_of
 from crm.errors import FieldErrors
 
 _SALT = "bulk_actions.results"
 _STREAMED_PAGE = 5_000  # targets in one statement of a stream
-_MAILS_OF_A_LEAD = 1_000_000  # more than any lead has: what tells its rows apart is added to its place
-_BATCHES = 10  # of a job that sends mail, read in one statement
+_OBJECTS_OF_A_LEAD = 1_000_000  # more than any lead has: what tells its rows apart is added to its place
+_BATCHES = 10  # of a job over mails or subscriptions, read in one statement
 
 
 class Result(NamedTuple):
     """`place`: of the lead in the job's order, from 1 on. `code` and `message` of what was skipped or failed.
 
-    In a job that sends mail: the `nth` mail to this lead, and to which address. `key`: behind which to go on.
+    In a job over mails or subscriptions: the `nth` of this lead, with the address. `key`: behind which to go on.
     """
 
     place: int
@@ -33,17 +33,18 @@ class Result(NamedTuple):
     message: str | None
     email: str | None = None
     nth: int = 0
+    subscription_id: UUID | None = None
 
     @property
     def key(self) -> int:
-        return self.place * _MAILS_OF_A_LEAD + self.nth if self.nth else self.place
+        return self.place * _OBJECTS_OF_A_LEAD + self.nth if self.nth else self.place
 
 
 def page_of(action: BulkAction, outcomes: Collection[str], *, after: int, size: int) -> list[Result]:
     """At most `size` targets with one of these outcomes, behind that with the `key` `after`. Raises `LedgerPurged`."""
     refuse_purged(action)
-    if action.kind in MAILING:
-        return _mails(action, outcomes, after, size)
+    if action.kind in WITH_OBJECTS:
+        return _objects(action, outcomes, after, size)
     with connection.cursor() as cursor:
         cursor.execute(
             _PAGE.format(n_matching=n_with(outcomes), rows=rows_of("chosen")),
@@ -69,37 +70,40 @@ _PAGE = """
 """
 
 
-def _mails(action: BulkAction, outcomes: Collection[str], after: int, size: int) -> list[Result]:
+def _objects(action: BulkAction, outcomes: Collection[str], after: int, size: int) -> list[Result]:
     found: list[Result] = []
-    place: int | None = after // _MAILS_OF_A_LEAD
+    statement = _OBJECT_PAGE.format(objects=objects_of(action.kind, "near"))
+    place: int | None = after // _OBJECTS_OF_A_LEAD
     while place is not None and len(found) < size:
         with connection.cursor() as cursor:
             cursor.execute(
-                _MAIL_PAGE,
+                statement,
                 {"action": action.pk, "place": place, "after": after, "size": size - len(found),
                  "outcomes": list(outcomes)},
             )  # fmt: skip
             rows = cursor.fetchall()
         place = rows[0][0]
-        for _, at, lead_id, outcome, code, message, email, nth in rows:
+        for _, at, lead_id, outcome, code, message, email, nth, object_id in rows:
             if at is not None:
-                found.append(Result(at, lead_id, outcome, code, message or MESSAGES.get(code), email, nth))
+                own = None if action.kind in MAILING else object_id
+                found.append(Result(at, lead_id, outcome, code, message or MESSAGES.get(code), email, nth, own))
     return found
 
 
 # Some batches from that place on, and where the next ones begin: null behind the last. In one statement, since a
 # pending batch may be split at any moment.
-_MAIL_PAGE = f"""
+_OBJECT_PAGE = f"""
     WITH near AS MATERIALIZED (
         SELECT * FROM bulk_actions_batch AS batch
         WHERE action_id = %(action)s AND rank + n_leads > %(place)s ORDER BY rank LIMIT {_BATCHES}),
     numbered AS (
-        SELECT *, row_number() OVER (PARTITION BY place ORDER BY email NULLS FIRST, is_mail, code, message) AS nth
-        FROM ({mails_of("near")}) AS found)
+        SELECT *, row_number() OVER (
+            PARTITION BY place ORDER BY email NULLS FIRST, object_id NULLS FIRST, code, message) AS nth
+        FROM ({{objects}}) AS found)
     SELECT (SELECT max(rank + n_leads) FROM near HAVING count(*) = {_BATCHES}), chosen.*
     FROM (SELECT) AS once LEFT JOIN (
-        SELECT place, lead_id, outcome, code, message, email, nth FROM numbered
-        WHERE place * {_MAILS_OF_A_LEAD} + nth > %(after)s AND outcome = ANY(%(outcomes)s)
+        SELECT place, lead_id, outcome, code, message, email, nth, object_id FROM numbered
+        WHERE place * {_OBJECTS_OF_A_LEAD} + nth > %(after)s AND outcome = ANY(%(outcomes)s)
         ORDER BY place, nth LIMIT %(size)s) AS chosen ON true
     ORDER BY chosen.place, chosen.nth
 """

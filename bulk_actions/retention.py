@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from bulk_actions.models import BulkAction
 from bulk_actions.scrubbing import scrub_ledgers
 from crm.idempotency import forget_answers_with, forget_old_answers
+from crm.mail.inbound import forget_received
 from crm.mail.outbox import forget_mails
 from crm.models import PurgedLead
 from crm.purge import purge_deleted, purge_deleted_deals, purge_lead
@@ -30,8 +31,8 @@ _ERASE_LOCK_SECONDS = 30.0
 
 
 def purge() -> None:
-    """One run of the minute: leads that were deleted long ago, old ledgers, old answers to be repeated, old
-    deliveries to webhooks."""
+    """One run of the minute: leads that were deleted long ago, old ledgers, old answers to be repeated, what is noted
+    of mail that came in long ago, ended sessions, old deliveries to webhooks."""
     deadline = time.monotonic() + _SECONDS
     for _ in range(PIECE // _TRANSACTION):
         if purge_deleted(older_than=timedelta(days=settings.LEAD_PURGE_DAYS), limit=_TRANSACTION) < _TRANSACTION:
@@ -42,6 +43,7 @@ def purge() -> None:
     forget_old_answers(limit=PIECE)
     forget_old_sessions(limit=PIECE)
     forget_old_deliveries(limit=PIECE)
+    forget_received(older_than=timedelta(days=settings.INBOUND_MAIL_DAYS), limit=PIECE)
 
 
 def forget_purged(deadline: float) -> None:

@@ -6,14 +6,13 @@ from django.db import transaction
 
 from bulk_actions.actions import MAILING
 from bulk_actions.models import OVER_DEALS, BulkAction, Kind, LeadOutcome, Outcome
-from bulk_actions.services import Order, create_bulk_action
+from bulk_actions.repeats import order_over, refuse_unfinished
+from bulk_actions.services import create_bulk_action
 from bulk_actions.states import FINAL
-from bulk_actions.targets import node_of, refuse_purged, spelled
-from bulk_actions.undoing import refuse_unfinished
+from bulk_actions.targets import refuse_purged
 from crm.auth import Caller
 from crm.errors import Conflict, FieldErrors, Invalid
 from crm.models import MailState, OutboxMail, Purpose
-from search.resolve import Resolved
 
 _COLUMNS = {Outcome.SKIPPED: "n_skipped", Outcome.FAILED: "n_failed"}
 
@@ -46,20 +45,7 @@ def retry(
             params = _params_of_mails(original, outcomes, confirm_possible_duplicates)
         elif not LeadOutcome.objects.filter(action=original.pk, outcome__in=outcomes).exists():
             raise _none(outcomes)
-        order = Order(
-            kind=Kind(original.kind),
-            params=params,
-            s_query=spelled(original, outcomes),
-            resolved_query=Resolved("lead", node_of(original, outcomes)).to_json(),
-            sort=[],
-            results_limit=None,
-            send_done_email=original.send_done_email,
-            leads_per_minute=original.leads_per_minute,
-            priority=original.priority,
-            max_failure_ratio=original.max_failure_ratio,
-            retry_of_id=original.pk,
-            undo_of_id=original.undo_of_id,
-        )
+        order = order_over(original, outcomes, params, retry_of_id=original.pk, undo_of_id=original.undo_of_id)
         return create_bulk_action(order=order, caller=caller)
 
 

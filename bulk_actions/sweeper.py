@@ -21,7 +21,10 @@ _STANDING_SECONDS = 5
 
 def sweep() -> None:
     """Ring for every job that should move, end pauses that are too old; drop old previews."""
+    at_work = set(slots.at_work().values_list("pk", flat=True))
     for action_id, moved in BulkAction.objects.filter(status__in=ACTIVE).values_list("pk", "date_updated"):
+        if action_id not in at_work and mails.is_left_to_delivery(action_id):
+            continue  # for days, maybe, if its account may send little
         is_standing = _stands(action_id, moved)
         if doorbell.ring_again(action_id) and is_standing:  # who answers rings for the others
             count(RESCUES)

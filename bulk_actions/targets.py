@@ -6,16 +6,16 @@ from uuid import UUID
 from django.db.models import BooleanField, Expression, F, Func
 from django.db.models.expressions import RawSQL
 
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import MAILING, WITH_OBJECTS
 from bulk_actions.errors import LedgerPurged
 from bulk_actions.models import OVER_DEALS, PREFIX, BulkAction
+from bulk_actions.nodes import NODE
 from crm.ids import parse_close_id
 from search.external import Arguments, NodeType
 from search.nodes import External
 from search.reading import Reader
 from search.resolve import Resolved
 
-NODE = "bulk_action"
 # Each outcome with how many targets of a done batch have it; all targets of another one are pending.
 _COUNTED = {
     "succeeded": "batch.n_succeeded",
@@ -54,25 +54,32 @@ def rows_of(batches: str) -> str:
     """
 
 
-def mails_of(batches: str) -> str:
-    """The same for a job that sends mail: a row for each mail, and for each lead that gets none, with its `email`.
-
-    `is_mail` tells the mails that were reserved. What is known of them says the outbox, as far as they are the job's
-    own still: a mail that another job sends again has a `LeadOutcome` here.
+def objects_of(kind: str, batches: str) -> str:
+    """The same for a job over mails or subscriptions: a row for each, and for each lead that has none, with its
+    `email`. `object_id`: of the mail that was reserved, or of the subscription.
     """
+    made = _MAILS if kind in MAILING else _SUBSCRIPTIONS
     return f"""
-        SELECT batch.rank + target.place - 1 AS place, target.lead_id, known.email, known.is_mail,
+        SELECT batch.rank + target.place - 1 AS place, target.lead_id, known.email, known.object_id,
                CASE WHEN batch.date_done IS NULL THEN 'pending' ELSE known.outcome END AS outcome,
                known.code, known.message
         FROM {batches} AS batch
         CROSS JOIN LATERAL unnest(batch.lead_ids) WITH ORDINALITY AS target(lead_id, place)
         LEFT JOIN (
-            SELECT noted.batch_id, noted.lead_id, noted.email, false AS is_mail, noted.outcome, noted.code,
-                   noted.message
+            SELECT noted.batch_id, noted.lead_id, noted.email, noted.subscription_id AS object_id, noted.outcome,
+                   noted.code, noted.message
             FROM {batches} AS batch JOIN bulk_actions_leadoutcome AS noted ON noted.batch_id = batch.id
             UNION ALL
+            {made.format(batches=batches)}) AS known
+            ON known.batch_id = batch.id AND known.lead_id = target.lead_id
+    """
+
+
+# What is known of mails says the outbox, as far as they are the job's own still: a mail that another job sends again
+# has a `LeadOutcome` here.
+_MAILS = """
             SELECT batch.id, batch.lead_ids[mine.place],
-                   CASE WHEN mail.address <> 'erased-' || mail.id THEN mail.address END, true,
+                   CASE WHEN mail.address <> 'erased-' || mail.id THEN mail.address END, mail.id,
                    CASE mail.state WHEN 'sent' THEN 'succeeded' WHEN 'error' THEN 'failed' WHEN 'unknown' THEN 'unknown'
                         WHEN 'withheld' THEN 'skipped' ELSE 'pending' END,
                    CASE WHEN mail.state NOT IN ('withheld', 'error', 'unknown') THEN NULL
@@ -83,9 +90,16 @@ def mails_of(batches: str) -> str:
                              AND mail.error_code IS DISTINCT FROM 'suppressed' THEN mail.error_message END
             FROM {batches} AS batch
             CROSS JOIN LATERAL unnest(batch.mail_ids, batch.mail_places) AS mine(mail_id, place)
-            JOIN crm_outboxmail AS mail ON mail.id = mine.mail_id AND mail.source_id = batch.action_id) AS known
-            ON known.batch_id = batch.id AND known.lead_id = target.lead_id
-    """
+            JOIN crm_outboxmail AS mail ON mail.id = mine.mail_id AND mail.source_id = batch.action_id
+"""
+_SUBSCRIPTIONS = """
+            SELECT batch.id, batch.lead_ids[mine.place], one.contact_email, mine.subscription_id,
+                   CASE WHEN mine.nth <= batch.n_succeeded THEN 'succeeded' ELSE 'unchanged' END, NULL, NULL
+            FROM {batches} AS batch
+            CROSS JOIN LATERAL unnest(batch.subscription_ids, batch.subscription_places) WITH ORDINALITY
+                AS mine(subscription_id, place, nth)
+            LEFT JOIN crm_sequencesubscription AS one ON one.id = mine.subscription_id
+"""
 
 
 def refuse_purged(action: BulkAction) -> None:
@@ -142,7 +156,7 @@ def _condition(arguments: Arguments) -> Expression:
     action = BulkAction.objects.filter(pk=action_id, date_ledger_purged__isnull=True).first()
     if action is None:
         raise LedgerPurged
-    lead_ids = _leads_mailed() if action.kind in MAILING else _lead_ids(outcomes)
+    lead_ids = _lead_ids(outcomes) if action.kind not in WITH_OBJECTS else _leads_with_objects(action.kind)
     return _IsAmong(F("pk"), RawSQL(lead_ids, (action_id, outcomes)))
 
 
@@ -153,11 +167,11 @@ def _lead_ids(outcomes: Collection[str]) -> str:
         SELECT lead_id FROM ({rows_of("chosen")}) AS found WHERE outcome = ANY(%s)"""
 
 
-def _leads_mailed() -> str:
-    """Those that have some mail with such an outcome, or get none with it."""
+def _leads_with_objects(kind: str) -> str:
+    """Those that have some mail or subscription with such an outcome, or have none with it."""
     return f"""
         WITH chosen AS MATERIALIZED (SELECT * FROM bulk_actions_batch AS batch WHERE batch.action_id = %s::uuid)
-        SELECT lead_id FROM ({mails_of("chosen")}) AS found WHERE outcome = ANY(%s)"""
+        SELECT lead_id FROM ({objects_of(kind, "chosen")}) AS found WHERE outcome = ANY(%s)"""
 
 
 class _IsAmong(Func):

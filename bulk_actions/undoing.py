@@ -1,21 +1,21 @@
 """Undo: a job that gives back to each lead what another job took, from the ledger of that other job."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from bulk_actions import locks
-from bulk_actions.actions import MAILING, UNDOABLE
-from bulk_actions.actions.base import Written
+from bulk_actions import locks, subscriptions
+from bulk_actions.actions import MAILING, SUBSCRIBING, UNDOABLE
 from bulk_actions.models import BulkAction, Kind
-from bulk_actions.services import Order, create_bulk_action
-from bulk_actions.states import FINAL, Status
-from bulk_actions.targets import node_of, outcomes_of, refuse_purged, spelled
+from bulk_actions.repeats import order_over, refuse_unfinished
+from bulk_actions.services import create_bulk_action
+from bulk_actions.states import Status
+from bulk_actions.targets import outcomes_of, refuse_purged
 from crm.auth import Caller
 from crm.errors import Conflict, FieldErrors, Invalid
-from search.resolve import Resolved
 
 _UNDONE = ("succeeded",)
 
@@ -36,26 +36,9 @@ def undo(*, action: BulkAction, caller: Caller, force: bool = False) -> BulkActi
         _refuse_second(original)
         if original.kind in (Kind.DELETE, Kind.DEAL_DELETE) and "restore" not in original.params:
             _refuse_purged_leads(original)
-        order = Order(
-            kind=Kind(original.kind),
-            params=UNDOABLE[original.kind].undo_params(original, force=force),
-            s_query=spelled(original, _UNDONE),
-            resolved_query=Resolved("lead", node_of(original, _UNDONE)).to_json(),
-            sort=[],
-            results_limit=None,
-            send_done_email=original.send_done_email,
-            leads_per_minute=original.leads_per_minute,
-            priority=original.priority,
-            max_failure_ratio=original.max_failure_ratio,
-            undo_of_id=original.pk,
-        )
+        params = UNDOABLE[original.kind].undo_params(original, force=force)
+        order = order_over(original, _UNDONE, params, undo_of_id=original.pk)
         return create_bulk_action(order=order, caller=caller)
-
-
-def refuse_unfinished(action: BulkAction, verb: str) -> None:
-    """Raises FieldErrors("status") while leads of the job may still change, for all that its status says."""
-    if action.status not in FINAL or action.n_succeeded is None:
-        raise FieldErrors({"status": f"Cannot {verb}: the job has not ended. The status is {action.status}."})
 
 
 def _refuse_second(original: BulkAction) -> None:
@@ -81,17 +64,17 @@ def freeze(action: BulkAction) -> int:
     locks.share_ledger(source_id)  # or the values of a lead that is being erased would live on in the copy
     source = BulkAction.objects.get(pk=source_id)
     refuse_purged(source)
-    written = UNDOABLE[source.kind].written(source)
+    has_given = source.kind in SUBSCRIBING or UNDOABLE[source.kind].written(source) is not None
     if action.retry_of_id is not None:
         targets, parameters = _TRIED, {"outcomes": outcomes_of(action)}
     else:
-        targets, parameters = _changed(source, written), written.parameters if written else {}
+        targets, parameters = _changed(source)
     statement = f"""
         WITH placed AS (SELECT lead_id, given, row_number() OVER (ORDER BY place) AS rank FROM ({targets}) AS target),
         stored AS (
             INSERT INTO bulk_actions_batch (action_id, rank, lead_ids, given, n_leads)
             SELECT %(action)s, min(rank), array_agg(lead_id ORDER BY rank),
-                   {"array_agg(given ORDER BY rank)" if written else "NULL"}, count(*)
+                   {"array_agg(given ORDER BY rank)" if has_given else "NULL"}, count(*)
             FROM placed GROUP BY (rank - 1) / %(size)s
             RETURNING n_leads)
         SELECT coalesce(sum(n_leads), 0) FROM stored
@@ -111,8 +94,11 @@ _TRIED = """
     SELECT batch.rank + target.place AS place, target.lead_id, target.given
     FROM bulk_actions_batch AS batch
     CROSS JOIN LATERAL unnest(batch.lead_ids, batch.given) WITH ORDINALITY AS target(lead_id, given, place)
-    JOIN bulk_actions_leadoutcome AS noted ON noted.batch_id = batch.id AND noted.lead_id = target.lead_id
-    WHERE batch.action_id = %(source)s AND batch.n_skipped + batch.n_failed > 0 AND noted.outcome = ANY(%(outcomes)s)
+    JOIN (
+        SELECT DISTINCT batch_id, lead_id FROM bulk_actions_leadoutcome
+        WHERE action_id = %(source)s AND outcome = ANY(%(outcomes)s)) AS noted
+        ON noted.batch_id = batch.id AND noted.lead_id = target.lead_id
+    WHERE batch.action_id = %(source)s AND batch.n_skipped + batch.n_failed > 0
 """
 
 
@@ -132,8 +118,14 @@ _GIVEN = """
 """
 
 
-def _changed(source: BulkAction, written: Written | None) -> str:
-    """A SELECT of the leads that the job has changed, with what it wrote to each and what that held before."""
+def _changed(source: BulkAction) -> tuple[str, Mapping[str, object]]:
+    """A SELECT of the leads that the job has changed, with what it wrote to each and what that held before; and its
+    parameters."""
+    if source.kind in SUBSCRIBING:
+        sql, parameters = SUBSCRIBING[source.kind].given(source)
+        return subscriptions.changed_by(source, sql), parameters
+    written = UNDOABLE[source.kind].written(source)
     given = "NULL::jsonb" if written is None else f"jsonb_build_object('from', {written.sql}, 'to', before)"
     was_given = f"JOIN ({_GIVEN}) AS target USING (id, lead_id)" if source.undo_of_id is not None else ""
-    return f"SELECT place, lead_id, {given} AS given FROM ({_CHANGED}) AS changed {was_given}"
+    sql = f"SELECT place, lead_id, {given} AS given FROM ({_CHANGED}) AS changed {was_given}"
+    return sql, written.parameters if written else {}

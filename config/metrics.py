@@ -18,12 +18,14 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bulk_actions.models import PREFIX, Kind
+from bulk_actions.models import PREFIX, BulkAction, Kind
 from bulk_actions.runner import ROLLED_BACK
+from bulk_actions.slots import at_work
 from bulk_actions.states import ACTIVE, IDLE, WAITING
 from bulk_actions.sweeper import RESCUES
 from crm.ids import close_id
 from crm.models import MailState
+from crm.models.mail import SET_ASIDE
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +47,13 @@ FROM bulk_actions_bulkaction WHERE status = 'resuming'
 _SINCE_COMMIT = """
 SELECT kind, id, organization_id, extract(epoch FROM clock_timestamp() - greatest(date_updated, (
     SELECT max(date_done) FROM bulk_actions_batch WHERE action_id = action.id)))::float8
-FROM bulk_actions_bulkaction AS action WHERE status = ANY(%(states)s) ORDER BY id
+FROM bulk_actions_bulkaction AS action WHERE id = ANY(%(jobs)s) ORDER BY id
+"""
+_WAITING_ACCOUNTS = """
+SELECT count(*) FILTER (WHERE paused_until > now() AND send_status = 'error'),
+       count(*) FILTER (WHERE paused_until > now() AND send_status <> 'error'),
+       count(*) FILTER (WHERE waits_until > now() AND (paused_until > now()) IS NOT TRUE)
+FROM crm_emailaccount
 """
 # Only jobs that may have done something in that time, so that each look-up is a short one.
 _RATES = """
@@ -57,10 +65,12 @@ WHERE action.status NOT IN ('done', 'error')
    OR action.date_finished > now() - make_interval(secs => %(seconds)s) AND action.date_ledger_purged IS NULL
 GROUP BY action.kind
 """
+# What is set aside is not due: its job stands still.
 _OUTBOX = """
 SELECT count(*), coalesce(greatest(0, extract(epoch FROM now() - min({since}))), 0)::float8
-FROM crm_outboxmail WHERE state = '{state}'
+FROM crm_outboxmail WHERE state = '{state}' AND ('{state}' <> 'reserved' OR not_before <= '{set_aside}')
 """
+_SET_ASIDE = "SELECT count(*) FROM crm_outboxmail WHERE state = 'reserved' AND not_before > '{set_aside}'"
 _SINCE = {MailState.RESERVED: "not_before", MailState.SENDING: "claimed_at", MailState.UNKNOWN: "date_created"}
 
 
@@ -127,7 +137,8 @@ def _jobs(cursor: CursorWrapper) -> Iterator[Metric]:
 
 
 def _running(cursor: CursorWrapper) -> Iterator[Metric]:
-    cursor.execute(_SINCE_COMMIT, {"states": sorted(ACTIVE)})
+    jobs = list(at_work().values_list("pk", flat=True))
+    cursor.execute(_SINCE_COMMIT, {"jobs": jobs})
     still = GaugeMetricFamily(
         "drover_running_job_seconds_since_commit",
         "How long ago a running job last committed something.",
@@ -136,18 +147,28 @@ def _running(cursor: CursorWrapper) -> Iterator[Metric]:
     for kind, job, organization, seconds in cursor.fetchall():
         still.add_metric((close_id(PREFIX[Kind(kind)], job), kind, close_id("orga", organization)), max(0, seconds))
     yield still
+    sending = BulkAction.objects.filter(status__in=ACTIVE).exclude(pk__in=jobs).count()
+    yield GaugeMetricFamily("drover_sending_jobs", "Running jobs that only wait for their mails to leave.", sending)
 
 
 def _mails(cursor: CursorWrapper) -> Iterator[Metric]:
     depth = GaugeMetricFamily("drover_outbox_mails", "Mails in the outbox, by state.", labels=("state",))
     age = GaugeMetricFamily("drover_outbox_oldest_seconds", "How long the oldest of them is due.", labels=("state",))
+    far = SET_ASIDE.isoformat()
     for state in _DEPTHS:
-        cursor.execute(_OUTBOX.format(since=_SINCE[state], state=state.value))
+        cursor.execute(_OUTBOX.format(since=_SINCE[state], state=state.value, set_aside=far))
         n, seconds = cursor.fetchone()
         depth.add_metric((state.value,), n)
         age.add_metric((state.value,), seconds)
+    cursor.execute(_SET_ASIDE.format(set_aside=far))
+    depth.add_metric(("set_aside",), cursor.fetchone()[0])
     yield depth
     yield age
+    cursor.execute(_WAITING_ACCOUNTS)
+    waiting = GaugeMetricFamily("drover_waiting_accounts", "Accounts that send nothing now.", labels=("reason",))
+    for reason, n in zip(("account_error", "account_paused", "limit"), cursor.fetchone(), strict=True):
+        waiting.add_metric((reason,), n)
+    yield waiting
 
 
 def _counters(cursor: CursorWrapper) -> Iterator[Metric]:

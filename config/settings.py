@@ -234,6 +234,7 @@ BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's
 BULK_RESUME_DAYS = 7
 LEAD_PURGE_DAYS = 30
 BULK_LEDGER_DAYS = 90  # after a job's end; then only its counts are known
+INBOUND_MAIL_DAYS = 90  # what is noted of a message that came in; one that comes again is known for so long
 SEARCH_STATEMENT_TIMEOUT_SECONDS = 10
 SEARCH_CURSOR_SECONDS = 300  # so long a page may be asked for after the one before
 SEARCH_WALK_LIMIT = 10_000  # objects that one walk by cursor gives at most

@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from crm.contacts import contacts_of
-from crm.errors import FieldErrors, NotFound
-from crm.lead_parts import GONE, check_people, held_part, hold_lead, holds_lead
+from crm.errors import FieldErrors
+from crm.lead_parts import GONE, change_part, check_people, held_part, hold_lead, holds_lead
 from crm.models import Activity, Organization, User
 from crm.opportunities import deals_of
 
@@ -54,23 +54,14 @@ def update_activity(
     *, activity_id: UUID, organization: Organization, by: User, columns: Mapping[str, object]
 ) -> Activity:
     """Change `columns`. The lead stays: activities move only with their lead. Raises `NotFound`, `FieldErrors`."""
-    seen = activities_of(organization.pk).filter(pk=activity_id).first()
-    if seen is None:
-        raise NotFound
-    check_people(
-        organization.pk,
-        lead_id=seen.lead_id,
-        contact_id=columns.get("contact_id"),
+    return change_part(
+        activities_of(organization.pk),
+        activity_id,
+        organization_id=organization.pk,
+        by=by,
+        columns=columns,
         users={"user_id": columns.get("user_id")},
     )
-    activity = held_part(activities_of(organization.pk), activity_id, organization.pk)
-    for column, value in columns.items():
-        setattr(activity, column, value)
-    activity.updated_by = by
-    activity.date_updated = Now()
-    activity.save(update_fields=[*columns, "updated_by", "date_updated"])
-    activity.refresh_from_db()
-    return activity
 
 
 @transaction.atomic

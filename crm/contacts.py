@@ -12,6 +12,7 @@ from crm.custom_changes import CustomChange, changed_custom, hold_fields
 from crm.errors import FieldErrors, NotFound
 from crm.models import Contact, ContactEmail, ContactPhone, ContactUrl, Lead, Organization, SequenceSubscription, User
 from crm.models.contacts import ContactDetail
+from crm.sequences.states import Reason, withdraw
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,13 @@ def update_contact(
 
 @transaction.atomic
 def delete_contact(*, contact_id: UUID, organization: Organization) -> None:
-    """Delete the contact and what hangs on it, for good. Raises `NotFound`."""
-    _hold(contact_id, organization).delete()
+    """Delete the contact and what hangs on it, for good; mail of its sequences that waits does not leave. Raises
+    `NotFound`."""
+    contact = _hold(contact_id, organization)
+    subscriptions = list(SequenceSubscription.objects.filter(contact=contact).values_list("pk", flat=True))
+    if subscriptions:
+        withdraw(subscriptions, Reason.LEAD_NOT_VISIBLE)
+    contact.delete()
 
 
 def _hold(contact_id: UUID, organization: Organization) -> Contact:

@@ -1,5 +1,7 @@
 """Ringing the workers that deliver. A lost, doubled or late ring does no harm: a sweep rings again."""
 
+import time
+
 import structlog
 from celery import current_app
 from django.core.cache import cache
@@ -7,6 +9,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 DOORBELL_SECONDS = 30  # a ring that nobody answered by then is dropped
+LOST_SECONDS = 5  # a ring that is older may have been in the hand of a worker that was killed
 
 log = structlog.get_logger(__name__)
 
@@ -21,13 +24,25 @@ class Doorbell:
     def ring(self) -> None:
         """Ask a worker to look for what is due. Never raises for a broker that is away."""
         try:
-            if cache.add(self._mark, 1, timeout=DOORBELL_SECONDS):
+            if cache.add(self._mark, time.time(), timeout=DOORBELL_SECONDS):
                 current_app.send_task(self._task, expires=DOORBELL_SECONDS, retry=False)
         except OperationalError as problem:
             log.warning("delivery.doorbell_lost", task=self._task, problem=str(problem))
             self.answered()  # nothing waits, so the next ring must not think so
         except (RedisError, OSError) as problem:
             log.warning("delivery.doorbell_lost", task=self._task, problem=str(problem))
+
+    def ring_again(self) -> None:
+        """Ring, also where a ring that counts as waiting is overdue. Where it does wait, some more of them do no harm:
+        they are dropped after DOORBELL_SECONDS."""
+        try:
+            rung = cache.get(self._mark)
+            if rung is not None and time.time() - rung >= LOST_SECONDS:
+                cache.delete(self._mark)
+        except (RedisError, OSError) as problem:
+            log.warning("delivery.doorbell_lost", task=self._task, problem=str(problem))
+            return
+        self.ring()
 
     def answered(self) -> None:
         """A worker has come to the door: the next ring is a new message."""

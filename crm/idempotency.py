@@ -6,13 +6,14 @@ The core that all dialects share: each says whose key it is, and what its reques
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 from psycopg.errors import LockNotAvailable
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -34,14 +35,14 @@ _UNDER_WAY = f"A request with this {HEADER} is still under way. Try again."
 class Attempt:
     """One POST under its key. `owner` is whose keys they are: an API key, a user, or a whole organization.
 
-    `path` is percent-encoded; `request_sha256` stands for all that the request says (`digest_of`).
+    `path` is percent-encoded; `digests` stand for all that the request says (`digests_of`).
     """
 
     organization_id: UUID
     owner: UUID
     path: str
     key: str
-    request_sha256: str
+    digests: Sequence[str]
 
 
 def read_key(header: str | None) -> str | None:
@@ -51,9 +52,16 @@ def read_key(header: str | None) -> str | None:
     return header
 
 
-def digest_of(said: object) -> str:
-    """Equal for what says the same, in whatever order and spacing. `said` is made of what JSON is made of."""
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def digests_of(said: object) -> list[str]:
+    """By the `SECRET_KEY` and by each former one; equal for what says the same, in whatever order and spacing.
+
+    `said` is made of what JSON is made of.
+
+    Keyed, since a body may hold a password, and a plain digest would let whoever reads it try passwords out.
+    """
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [salted_hmac(__name__, text, secret=key, algorithm="sha256").hexdigest() for key in keys]
 
 
 def answer_once(attempt: Attempt, run: Callable[[], Response]) -> Response:
@@ -70,7 +78,7 @@ def answer_once(attempt: Attempt, run: Callable[[], Response]) -> Response:
             if response.status_code < 300:
                 _keep(attempt, response)
             return response
-    if known.request_sha256 != attempt.request_sha256:
+    if known.request_sha256 not in attempt.digests:
         raise Conflict(_DIFFERS)
     response = Response(json.loads(known.body) if known.body else None, status=known.status, headers=known.headers)
     response[REPLAYED] = "true"
@@ -97,7 +105,11 @@ def _take_turn(attempt: Attempt) -> None:
 
 def _keep(attempt: Attempt, response: Response) -> None:
     IdempotentAnswer.objects.create(
-        **vars(attempt),
+        organization_id=attempt.organization_id,
+        owner=attempt.owner,
+        path=attempt.path,
+        key=attempt.key,
+        request_sha256=attempt.digests[0],
         status=response.status_code,
         headers={name: value for name, value in response.items() if name != "Content-Type"},
         body=JSONRenderer().render(response.data).decode(),

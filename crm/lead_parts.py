@@ -9,12 +9,14 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
+from django.db.models.functions import Now
 
 from crm.errors import FieldErrors, NotFound
 from crm.locks import hold_row
-from crm.models import Contact, Lead, Membership
+from crm.models import Activity, Contact, Lead, Membership, Task, User
 
 M = TypeVar("M", bound=Model)
+P = TypeVar("P", Activity, Task)
 GONE = "Object does not exist."
 
 
@@ -43,6 +45,33 @@ def held_part(rows: QuerySet[M], key: UUID, organization_id: UUID) -> M:
     if found is None:
         raise NotFound
     return found
+
+
+def change_part(
+    rows: QuerySet[P],
+    key: UUID,
+    *,
+    organization_id: UUID,
+    by: User,
+    columns: Mapping[str, object],
+    users: Mapping[str, UUID | None],
+) -> P:
+    """Change `columns` of the one of `rows` with that key; its lead stays. `users` are those of `check_people`.
+
+    In the transaction at hand. Raises `NotFound`, `FieldErrors`.
+    """
+    seen = rows.filter(pk=key).first()
+    if seen is None:
+        raise NotFound
+    check_people(organization_id, lead_id=seen.lead_id, contact_id=columns.get("contact_id"), users=users)
+    part = held_part(rows, key, organization_id)
+    for column, value in columns.items():
+        setattr(part, column, value)
+    part.updated_by = by
+    part.date_updated = Now()
+    part.save(update_fields=[*columns, "updated_by", "date_updated"])
+    part.refresh_from_db()
+    return part
 
 
 def check_people(

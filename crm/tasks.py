@@ -25,7 +25,7 @@ def sweep_mail() -> None:
     """Settle what died workers left behind, and ring when mail is due. Safe to run twice at once."""
     delivery.sweep_lost()
     if delivery.is_due():
-        doorbell.ring()
+        doorbell.ring_again()
 
 
 @shared_task(name="crm.tasks.tick_sequences")

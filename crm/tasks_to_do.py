@@ -8,8 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from crm.errors import NotFound
-from crm.lead_parts import check_members, check_people, held_part, hold_lead
+from crm.lead_parts import change_part, check_members, check_people, held_part, hold_lead
 from crm.models import Organization, Task, User
 from crm.sequences.to_do import release_waiting
 
@@ -48,24 +47,16 @@ def create_task(*, organization: Organization, by: User, columns: Mapping[str, o
 @transaction.atomic
 def update_task(*, task_id: UUID, organization: Organization, by: User, columns: Mapping[str, object]) -> Task:
     """Change `columns`; the lead stays. Raises `NotFound`, `FieldErrors`."""
-    seen = tasks_of(organization.pk).filter(pk=task_id).first()
-    if seen is None:
-        raise NotFound
-    check_people(
-        organization.pk,
-        lead_id=seen.lead_id,
-        contact_id=columns.get("contact_id"),
+    task = change_part(
+        tasks_of(organization.pk),
+        task_id,
+        organization_id=organization.pk,
+        by=by,
+        columns=columns,
         users={"assigned_to": columns.get("assigned_to_id")},
     )
-    task = held_part(tasks_of(organization.pk), task_id, organization.pk)
-    for column, value in columns.items():
-        setattr(task, column, value)
-    task.updated_by = by
-    task.date_updated = Now()
-    task.save(update_fields=[*columns, "updated_by", "date_updated"])
     if columns.get("is_complete"):
         release_waiting(Task.objects.filter(pk=task.pk))
-    task.refresh_from_db()
     return task
 
 

@@ -145,6 +145,7 @@ def test_the_numbers_in_the_pages_are_those_of_the_settings() -> None:
     assert f"its organization has {settings.BULK_MAX_RUNNING_PER_ORGANIZATION} jobs running" in operations
     assert f"removes leads that were marked as deleted more than {settings.LEAD_PURGE_DAYS} days ago" in operations
     assert f"| {settings.BULK_LEDGER_DAYS} days after the job's end |" in operations
+    assert f"| what is noted of mail that came in | after {settings.INBOUND_MAIL_DAYS} days;" in operations
     assert f"at most {PIECE:,} a minute" in operations
     assert f"with a limit of {settings.METRICS_STATEMENT_TIMEOUT_SECONDS} s for each statement" in operations
     assert f"`Idempotency-Key` | after {DAYS} days |" in operations

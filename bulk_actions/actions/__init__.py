@@ -1,11 +1,12 @@
 """The kinds of bulk action. A new kind is one file here, one serializer in `bulk_actions.api`, and one line below."""
 
-from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing, Merging
+from bulk_actions.actions.base import Action, Change, Changing, Effect, Mailing, Merging, Subscribing
 from bulk_actions.actions.deals import DealDelete, DealUpdate
 from bulk_actions.actions.delete import Delete
 from bulk_actions.actions.edit import Edit
 from bulk_actions.actions.email import Email
 from bulk_actions.actions.imports import Import
+from bulk_actions.actions.sequence_subscription import SequenceSubscriptions
 from bulk_actions.models import BulkAction, Kind
 
 CHANGING: dict[str, Changing] = {
@@ -15,9 +16,12 @@ CHANGING: dict[str, Changing] = {
     Kind.DEAL_DELETE: DealDelete(),
 }
 MAILING: dict[str, Mailing] = {Kind.EMAIL: Email()}
+SUBSCRIBING: dict[str, Subscribing] = {Kind.SEQUENCE_SUBSCRIPTION: SequenceSubscriptions()}
 MERGING: dict[str, Merging] = {Kind.IMPORT: Import()}
-UNDOABLE: dict[str, Changing | Merging] = {**CHANGING, **MERGING}
-ACTIONS: dict[str, Action] = {**UNDOABLE, **MAILING}
+WITH_OBJECTS = frozenset({*MAILING, *SUBSCRIBING})  # objects of these are not their targets: mails, subscriptions
+APPLYING: dict[str, Mailing | Subscribing | Merging] = {**MAILING, **SUBSCRIBING, **MERGING}
+UNDOABLE: dict[str, Changing | Subscribing | Merging] = {**CHANGING, **SUBSCRIBING, **MERGING}
+ACTIONS: dict[str, Action] = {**CHANGING, **APPLYING}
 
 
 def change_of(action: BulkAction) -> Change:
@@ -39,16 +43,20 @@ def describe(action: BulkAction) -> str:
 
 __all__ = [
     "ACTIONS",
+    "APPLYING",
     "CHANGING",
     "MAILING",
     "MERGING",
+    "SUBSCRIBING",
     "UNDOABLE",
+    "WITH_OBJECTS",
     "Action",
     "Change",
     "Changing",
     "Effect",
     "Mailing",
     "Merging",
+    "Subscribing",
     "change_of",
     "describe",
 ]

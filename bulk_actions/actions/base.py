@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bulk_actions.models import BulkAction, Kind
 from crm.models import Permission
+from crm.sequences.bulk import Statement
 
 GONE = "lead.id IS NULL OR lead.deleted_at IS NOT NULL"
 GONE_MESSAGE = "The lead was deleted after the job had begun."
@@ -76,8 +77,8 @@ class Written:
 
 
 class Action(Protocol):
-    """One kind. What it means for a batch of leads stands in one file of this package: it is either a `Changing`, or
-    a `Mailing`."""
+    """One kind. What it means for a batch of leads stands in one file of this package: it is either a `Changing`, a
+    `Mailing`, or a `Subscribing`."""
 
     kind: Kind
     permission: Permission
@@ -135,8 +136,32 @@ class Mailing(Action, Protocol):
     A job of such a kind goes on until no mail of it is left to be sent. Pausing it holds its mails back.
     """
 
-    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
-        """Reserve the mails of these batches and write down what became of each lead, in the transaction at hand.
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> int:
+        """Reserve the mails of these batches and write down what became of each lead, in the transaction at hand;
+        returns how many could not be made.
 
         Raises JobImpossible when what the mails are made of is gone.
         """
+
+
+class Subscribing(Action, Protocol):
+    """A kind whose objects are subscriptions of the leads' contacts, and the contacts and leads that have none.
+
+    A restore, as every undo is, finds what it is to put back in `given`.
+    """
+
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
+        """Change the subscriptions of these batches and write down what became of each, in the transaction at hand.
+
+        Raises JobImpossible when what it needs is gone.
+        """
+
+    def look(self, params: Mapping[str, object]) -> tuple[Statement, dict[str, object]]:
+        """What a job with these `params` does, and as many of its parameters as looking takes. Locks nothing."""
+
+    def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
+        """The `params` of a job that undoes this one, which may be an undo itself."""
+
+    def given(self, action: BulkAction) -> tuple[str, dict[str, object]]:
+        """SQL of jsonb over `was` (what the job held of a subscription before, null: it made it) and `given` (of the
+        batch, null but in an undo): `from` and `to` for an undo of this job. And its parameters."""

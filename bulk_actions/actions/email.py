@@ -80,8 +80,9 @@ class Email:
         template = EmailTemplate.objects.filter(pk=action.params["template_id"]).first()
         return f"Send the mail {template.name if template else 'of a template that is gone'}"
 
-    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
-        """Reserve the mails of these batches and write down what became of each lead, in the transaction at hand."""
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> int:
+        """Reserve the mails of these batches and write down what became of each lead, in the transaction at hand;
+        returns how many could not be made."""
         letter = _letter_of(action)
         targets, is_first = _targets_of(batch_ids)
         wanted, noted = _still_wanted(action, targets)
@@ -92,6 +93,7 @@ class Email:
         _write_down(action, batch_ids, targets, reserved, noted + more)
         if is_first:  # each use holds the template's row: once for a job is enough
             note_use([letter.template.pk])
+        return sum(one.outcome == Outcome.FAILED for one in noted + more)
 
 
 def _letter_of(action: BulkAction) -> _Letter:

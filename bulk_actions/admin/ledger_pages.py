@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import WITH_OBJECTS
 from bulk_actions.admin.figures import number
 from bulk_actions.errors import LedgerPurged
 from bulk_actions.models import OVER_DEALS, Batch, BulkAction, spelled_target
@@ -37,6 +37,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
     rows = found[:ROWS_PER_PAGE]
     named, target = (Opportunity, "Deal") if job.kind in OVER_DEALS else (Lead, "Lead")
     found_names = named.all_objects.only("name").in_bulk([row.lead_id for row in rows])
+    has_address = job.kind in WITH_OBJECTS
     chosen = {"outcome": outcomes[0]} if len(outcomes) == 1 else {}
     return {
         "choices": [("All", "?", not chosen)]
@@ -51,7 +52,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
             "Outcome",
             "Why",
             "Code",
-            *(["Address"] if job.kind in MAILING else []),
+            *(["Address"] if has_address else []),
         ],
         "rows": [
             [
@@ -61,7 +62,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
                 row.outcome,
                 row.message or "",
                 row.code or "",
-                *([row.email or ""] if job.kind in MAILING else []),
+                *([row.email or ""] if has_address else []),
             ]
             for row in rows
         ],

@@ -6,8 +6,8 @@ from uuid import UUID
 from bulk_actions.breaker import TOO_MANY_FAILURES
 from bulk_actions.canary import CANARY
 from bulk_actions.models import BulkAction, Priority
+from bulk_actions.nodes import NODE
 from bulk_actions.states import Status
-from bulk_actions.targets import NODE
 from crm.ids import parse_close_id
 from crm.models import CustomField, LeadStatus, User
 
@@ -42,8 +42,8 @@ def pretty_json(value: object) -> str:
 
 
 def title_of(action: BulkAction) -> str:
-    """`Edit: set lead status`, `Delete`."""
-    step = action.params.get("type", "")
+    """`Edit: set lead status`, `Sequence Subscription: pause`, `Delete`."""
+    step = action.params.get("type") or action.params.get("action_type", "")
     return f"{action.get_kind_display()}: {step.replace('_', ' ')}" if step else action.get_kind_display()
 
 

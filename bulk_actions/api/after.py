@@ -10,8 +10,13 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from bulk_actions.actions import MAILING
-from bulk_actions.api.answers import BulkDeleteAnswer, BulkEditAnswer, BulkEmailAnswer
+from bulk_actions.actions import MAILING, SUBSCRIBING
+from bulk_actions.api.answers import (
+    BulkDeleteAnswer,
+    BulkEditAnswer,
+    BulkEmailAnswer,
+    BulkSequenceSubscriptionAnswer,
+)
 from bulk_actions.api.base import BulkActionView
 from bulk_actions.models import BulkAction, Kind, Outcome, spelled_target
 from bulk_actions.results import Result, all_of, page_of, read_cursor, sign_cursor
@@ -23,10 +28,12 @@ from crm.api.close.conventions import CloseRequest, pick_fields
 from crm.api.close.openapi import FIELDS, Answer, describe, query_text, whole_number
 from crm.errors import FieldErrors
 from crm.files.encoders import CsvEncoder
+from crm.ids import close_id
 
 MAX_LIMIT = 1_000
 _COLUMNS = ("lead_id", "outcome", "code", "message")
 _COLUMNS_OF_MAILS = ("lead_id", "email", "outcome", "code", "message")
+_COLUMNS_OF_SUBSCRIPTIONS = ("lead_id", "subscription_id", "email", "outcome", "code", "message")
 _CSV, _JSONL = "text/csv", "application/jsonl"
 _ROWS_IN_A_CHUNK = 1_000
 
@@ -50,6 +57,15 @@ class MailResultAnswer(ResultAnswer):
 
 class MailResultsAnswer(ResultsAnswer):
     data = MailResultAnswer(many=True)
+
+
+class SubscriptionResultAnswer(ResultAnswer):
+    subscription_id = serializers.CharField(allow_null=True, help_text="Null where the contact has none.")
+    email = serializers.CharField(allow_null=True, help_text="Null where the lead has no address.")
+
+
+class SubscriptionResultsAnswer(ResultsAnswer):
+    data = SubscriptionResultAnswer(many=True)
 
 
 class MailRetryBody(serializers.Serializer):
@@ -139,11 +155,17 @@ def _refuse_unknown_keys(body: dict[str, object], known: Iterable[str]) -> None:
 
 
 def _shown(action: BulkAction, row: Result) -> dict[str, object]:
-    values = {**row._asdict(), "lead_id": spelled_target(action, row.lead_id)}
+    values = {
+        **row._asdict(),
+        "lead_id": spelled_target(action, row.lead_id),
+        "subscription_id": close_id("sub", row.subscription_id) if row.subscription_id else None,
+    }
     return {name: values[name] for name in _columns_of(action)}
 
 
 def _columns_of(action: BulkAction) -> tuple[str, ...]:
+    if action.kind in SUBSCRIBING:
+        return _COLUMNS_OF_SUBSCRIPTIONS
     return _COLUMNS_OF_MAILS if action.kind in MAILING else _COLUMNS
 
 
@@ -260,6 +282,39 @@ class BulkEmailUndoView(_UndoView):
         return self.undo(request, id)
 
 
+class BulkSequenceSubscriptionResultsView(_ResultsView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+
+    @describe(
+        "bulk_sequence_subscription_results", "Lists what became of each subscription, and of who has none.",
+        answer=SubscriptionResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+    )  # fmt: skip
+    def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
+        return self.show(request, id)
+
+
+class BulkSequenceSubscriptionRetryView(_RetryView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+
+    @describe(
+        "bulk_sequence_subscription_retry", "Tries again the leads with something that failed or was skipped.",
+        answer=BulkSequenceSubscriptionAnswer, query=_RETRY_QUERY,
+    )  # fmt: skip
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.retry(request, id)
+
+
+class BulkSequenceSubscriptionUndoView(_UndoView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+
+    @describe(
+        "bulk_sequence_subscription_undo", "Takes it back: who was subscribed is paused.",
+        body=UndoBody, answer=BulkSequenceSubscriptionAnswer, conflict=True,
+    )  # fmt: skip
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.undo(request, id)
+
+
 urlpatterns = [
     path("bulk_action/delete/<str:id>/results/", BulkDeleteResultsView.as_view()),
     path("bulk_action/delete/<str:id>/retry/", BulkDeleteRetryView.as_view()),
@@ -270,4 +325,7 @@ urlpatterns = [
     path("bulk_action/email/<str:id>/results/", BulkEmailResultsView.as_view()),
     path("bulk_action/email/<str:id>/retry/", BulkEmailRetryView.as_view()),
     path("bulk_action/email/<str:id>/undo/", BulkEmailUndoView.as_view()),
+    path("bulk_action/sequence_subscription/<str:id>/results/", BulkSequenceSubscriptionResultsView.as_view()),
+    path("bulk_action/sequence_subscription/<str:id>/retry/", BulkSequenceSubscriptionRetryView.as_view()),
+    path("bulk_action/sequence_subscription/<str:id>/undo/", BulkSequenceSubscriptionUndoView.as_view()),
 ]

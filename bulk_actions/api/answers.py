@@ -6,9 +6,11 @@ from uuid import UUID
 
 from rest_framework import serializers
 
+from bulk_actions.actions.sequence_subscription import ActionType
 from bulk_actions.api.edits import show_edit
 from bulk_actions.api.emails import show_email
-from bulk_actions.mails import waiting_of
+from bulk_actions.api.sequences import PREFERENCES, show_sequence
+from bulk_actions.mails import Wait, waits_of
 from bulk_actions.models import PREFIX, BulkAction, Kind, OnChanged, Priority
 from bulk_actions.progress import Progress, progress_of
 from bulk_actions.waiting import queue_positions
@@ -21,20 +23,31 @@ from crm.models import CustomField
 
 
 def show_actions(actions: Sequence[BulkAction]) -> list[dict[str, object]]:
-    """The answers for a page of jobs, in a fixed number of queries."""
-    progress, positions = progress_of(actions), queue_positions(actions)
+    """The answers for a page of jobs, in a fixed number of queries, and a few for each account that mail waits for."""
+    progress, positions, waits = progress_of(actions), queue_positions(actions), waits_of(actions)
     fields = {action.params.get("field_id") for action in actions} - {None}
     names = {str(pk): name for pk, name in CustomField.objects.filter(pk__in=fields).values_list("pk", "name")}
-    return [_show(action, progress[action.pk], positions.get(action.pk), names) for action in actions]
+    return [
+        _show(action, progress[action.pk], positions.get(action.pk), names, waits.get(action.pk)) for action in actions
+    ]
 
 
 def _show(
-    action: BulkAction, progress: Progress, queue_position: int | None, field_names: Mapping[str, str]
+    action: BulkAction,
+    progress: Progress,
+    queue_position: int | None,
+    field_names: Mapping[str, str],
+    wait: Wait | None,
 ) -> dict[str, object]:
-    if action.kind == Kind.EMAIL:
-        own = {**show_email(action.params), **_waiting(action)}
-    else:
-        own = {"bulk_object_type": "lead"} if action.kind == Kind.DELETE else show_edit(action.params, field_names)
+    match action.kind:
+        case Kind.EMAIL:
+            own = {**show_email(action.params), **_waiting(wait)}
+        case Kind.SEQUENCE_SUBSCRIPTION:
+            own = show_sequence(action.params)
+        case Kind.DELETE:
+            own = {"bulk_object_type": "lead"}
+        case _:
+            own = show_edit(action.params, field_names)
     return {
         "id": action.api_id,
         "organization_id": close_id("orga", action.organization_id),
@@ -78,12 +91,11 @@ def _show(
     }
 
 
-def _waiting(action: BulkAction) -> dict[str, object]:
+def _waiting(wait: Wait | None) -> dict[str, object]:
     """Why none of its mails leaves now, and until when, where that is so."""
-    found = waiting_of(action)
     return {
-        "waiting_for": str(found[0]) if found else None,
-        "waiting_until": _moment(found[1]) if found else None,
+        "waiting_for": str(wait[0]) if wait else None,
+        "waiting_until": _moment(wait[1]) if wait else None,
     }
 
 
@@ -173,6 +185,17 @@ class BulkEmailAnswer(BulkActionAnswer):
     waiting_until = serializers.DateTimeField(allow_null=True)
 
 
+class BulkSequenceSubscriptionAnswer(BulkActionAnswer):
+    action_type = serializers.ChoiceField(choices=list(ActionType))
+    sequence_id = serializers.CharField(allow_null=True)
+    contact_preference = serializers.ChoiceField(choices=PREFERENCES, allow_null=True)
+    sender_account_id = serializers.CharField(allow_null=True)
+    sender_name = serializers.CharField(allow_null=True)
+    sender_email = serializers.CharField(allow_null=True)
+    calls_assigned_to = strings(allow_null=True)
+    from_phone_number_id = serializers.CharField(allow_null=True, help_text="Always null.")
+
+
 class CanaryBody(serializers.Serializer):
     leads = serializers.IntegerField(min_value=1, help_text="After so many it pauses itself.")
 
@@ -230,6 +253,22 @@ class EmailKeys(serializers.Serializer):
     email_account_id = serializers.CharField(required=False, allow_null=True)
 
 
+class SequenceSubscriptionKeys(serializers.Serializer):
+    action_type = serializers.ChoiceField(choices=list(ActionType))
+    sequence_id = serializers.CharField(
+        required=False, allow_null=True, help_text="Needed to subscribe; else null means every sequence."
+    )
+    contact_preference = serializers.ChoiceField(
+        required=False, allow_null=True, choices=PREFERENCES, help_text="Needed to subscribe."
+    )
+    sender_account_id = serializers.CharField(
+        required=False, allow_null=True, help_text="With name and address: needed to subscribe, and to reassign mails."
+    )
+    sender_name = serializers.CharField(required=False, allow_null=True)
+    sender_email = serializers.CharField(required=False, allow_null=True)
+    calls_assigned_to = strings(required=False, allow_null=True, help_text="Users who make the calls, in turn.")
+
+
 class BulkDeleteBody(DeleteKeys, WithToken, BulkActionBody):
     pass
 
@@ -242,6 +281,10 @@ class BulkEmailBody(EmailKeys, WithToken, BulkActionBody):
     pass
 
 
+class BulkSequenceSubscriptionBody(SequenceSubscriptionKeys, WithToken, BulkActionBody):
+    pass
+
+
 class BulkDeletePreviewBody(DeleteKeys, WithSeal, BulkActionBody):
     pass
 
@@ -251,6 +294,10 @@ class BulkEditPreviewBody(EditKeys, WithSeal, BulkActionBody):
 
 
 class BulkEmailPreviewBody(EmailKeys, WithSeal, BulkActionBody):
+    pass
+
+
+class BulkSequenceSubscriptionPreviewBody(SequenceSubscriptionKeys, WithSeal, BulkActionBody):
     pass
 
 

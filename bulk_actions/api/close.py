@@ -15,6 +15,8 @@ from bulk_actions.api.answers import (
     BulkEditBody,
     BulkEmailAnswer,
     BulkEmailBody,
+    BulkSequenceSubscriptionAnswer,
+    BulkSequenceSubscriptionBody,
     ChangeBody,
     show_actions,
 )
@@ -213,6 +215,54 @@ class BulkEmailCancelView(BulkActionView):
         return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
 
 
+class BulkSequenceSubscriptionsView(_ListView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+
+    @describe(
+        "bulk_sequence_subscription_list", "Lists the bulk changes of sequence subscriptions, newest first.",
+        answer=page("BulkSequenceSubscriptionPage", BulkSequenceSubscriptionAnswer), query=[*_FILTERS, *PAGING, FIELDS],
+    )  # fmt: skip
+    def get(self, request: CloseRequest) -> Response:
+        return self.list(request)
+
+    @describe(
+        "bulk_sequence_subscription_create", "Subscribes contacts to a sequence, or changes their subscriptions.",
+        body=BulkSequenceSubscriptionBody, answer=BulkSequenceSubscriptionAnswer,
+    )  # fmt: skip
+    def post(self, request: CloseRequest) -> Response:
+        return self.create(request)
+
+
+class BulkSequenceSubscriptionView(_DetailView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+
+    @describe(
+        "bulk_sequence_subscription_get", "Gives a bulk change of sequence subscriptions.",
+        answer=BulkSequenceSubscriptionAnswer, query=[FIELDS],
+    )  # fmt: skip
+    def get(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(self.action_of(id))
+
+    @describe(
+        "bulk_sequence_subscription_update", "Steers a bulk change of sequence subscriptions that lives.",
+        body=ChangeBody, answer=BulkSequenceSubscriptionAnswer,
+    )  # fmt: skip
+    def put(self, request: CloseRequest, id: str) -> Response:
+        return self.change(request, id)
+
+
+class BulkSequenceSubscriptionCancelView(BulkActionView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+    creates = False
+
+    @describe(
+        "bulk_sequence_subscription_cancel", "Ends a bulk change of sequence subscriptions for good.",
+        answer=BulkSequenceSubscriptionAnswer,
+    )  # fmt: skip
+    def post(self, request: CloseRequest, id: str) -> Response:
+        return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
+
+
 urlpatterns = [
     *previews.urlpatterns,  # before `edit/{id}/`
     path("bulk_action/delete/", BulkDeletesView.as_view()),
@@ -224,4 +274,7 @@ urlpatterns = [
     path("bulk_action/email/", BulkEmailsView.as_view()),
     path("bulk_action/email/<str:id>/", BulkEmailView.as_view()),
     path("bulk_action/email/<str:id>/cancel/", BulkEmailCancelView.as_view()),
+    path("bulk_action/sequence_subscription/", BulkSequenceSubscriptionsView.as_view()),
+    path("bulk_action/sequence_subscription/<str:id>/", BulkSequenceSubscriptionView.as_view()),
+    path("bulk_action/sequence_subscription/<str:id>/cancel/", BulkSequenceSubscriptionCancelView.as_view()),
 ]

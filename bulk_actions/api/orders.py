@@ -13,6 +13,7 @@ from django.utils import timezone
 from bulk_actions.api.edits import edit_params
 from bulk_actions.api.emails import email_params
 from bulk_actions.api.options import canary_of, failure_ratio_of, max_leads_of, on_changed_of, run_at_of
+from bulk_actions.api.sequences import sequence_params
 from bulk_actions.models import DEFAULT_FAILURE_RATIO, Kind, OnChanged, Preview, Priority
 from bulk_actions.seals import sealed_preview
 from bulk_actions.services import Order
@@ -141,6 +142,7 @@ _PARAMS: dict[str, Callable[[Body, Caller], dict[str, object]]] = {
     Kind.DELETE: _delete_params,
     Kind.EDIT: edit_params,
     Kind.EMAIL: email_params,
+    Kind.SEQUENCE_SUBSCRIPTION: sequence_params,
 }
 
 

@@ -7,10 +7,16 @@ from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from bulk_actions.actions import MAILING
-from bulk_actions.api.answers import BulkDeletePreviewBody, BulkEditPreviewBody, BulkEmailPreviewBody
+from bulk_actions.actions import MAILING, SUBSCRIBING
+from bulk_actions.api.answers import (
+    BulkDeletePreviewBody,
+    BulkEditPreviewBody,
+    BulkEmailPreviewBody,
+    BulkSequenceSubscriptionPreviewBody,
+)
 from bulk_actions.api.base import BulkActionView
 from bulk_actions.api.orders import asked_of, order_of, seal_of
+from bulk_actions.api.sequences import show_held
 from bulk_actions.models import Kind
 from bulk_actions.previews import Forecast, preview
 from bulk_actions.seals import LIFE, token_of
@@ -90,6 +96,32 @@ class BulkEmailPreviewAnswer(Answer):
     date_expires = serializers.DateTimeField(allow_null=True)
 
 
+class SubscriptionForecastAnswer(Answer):
+    would_change = serializers.IntegerField()
+    already_equal = serializers.IntegerField()
+    blocked = MailBlockedAnswer(many=True)
+
+
+class SubscriptionSampleAnswer(Answer):
+    lead_id = serializers.CharField()
+    contact_id = serializers.CharField()
+    email = serializers.CharField()
+    before = serializers.DictField(
+        child=any_value(allow_null=True), allow_null=True, help_text="Null: the contact has no subscription yet."
+    )
+    after = serializers.DictField(child=any_value(allow_null=True), help_text="Keys of the subscription.")
+
+
+class BulkSequenceSubscriptionPreviewAnswer(Answer):
+    n_leads = serializers.IntegerField()
+    n_objects = serializers.IntegerField()
+    forecast = SubscriptionForecastAnswer()
+    samples = SubscriptionSampleAnswer(many=True, help_text="The first that would change, in the order of the job.")
+    estimate = EstimateAnswer(help_text="From the start of the job to its end.")
+    preview_token = serializers.CharField(allow_null=True, help_text="Only with `seal`: good for one create.")
+    date_expires = serializers.DateTimeField(allow_null=True)
+
+
 class _PreviewView(BulkActionView):
     @property
     def creates(self) -> bool:
@@ -99,7 +131,7 @@ class _PreviewView(BulkActionView):
     def preview(self, request: CloseRequest) -> Response:
         order = order_of(self.kind, self.body, caller=request.caller, tz=request.tz, is_preview=True)
         forecast = preview(order=order, caller=request.caller, seal=seal_of(self.body), asked=asked_of(self.body))
-        show = _show_mails if order.kind in MAILING else _show
+        show = _show_mails if order.kind in MAILING else _show_subscriptions if order.kind in SUBSCRIBING else _show
         return Response(pick_fields(show(order, forecast), self.fields))
 
 
@@ -133,6 +165,42 @@ class BulkEmailPreviewView(_PreviewView):
     )  # fmt: skip
     def post(self, request: CloseRequest) -> Response:
         return self.preview(request)
+
+
+class BulkSequenceSubscriptionPreviewView(_PreviewView):
+    kind = Kind.SEQUENCE_SUBSCRIPTION
+
+    @describe(
+        "bulk_sequence_subscription_preview", "Tells what a bulk change of sequence subscriptions would do.",
+        body=BulkSequenceSubscriptionPreviewBody, answer=BulkSequenceSubscriptionPreviewAnswer,
+    )  # fmt: skip
+    def post(self, request: CloseRequest) -> Response:
+        return self.preview(request)
+
+
+def _show_subscriptions(order: Order, forecast: Forecast) -> dict[str, object]:
+    told = forecast.subscriptions
+    blocked = told.blocked if told else [(one.code, one.message, one.n_leads) for one in forecast.blocked]
+    return {
+        "n_leads": forecast.n_leads,
+        "n_objects": told.n_objects if told else forecast.n_leads,
+        "forecast": {
+            "would_change": told.would_change if told else 0,
+            "already_equal": told.already_equal if told else 0,
+            "blocked": [{"code": code, "message": message, "n_objects": n} for code, message, n in blocked],
+        },
+        "samples": [
+            {
+                "lead_id": close_id("lead", sample.lead_id),
+                "contact_id": close_id("cont", sample.contact_id),
+                "email": sample.email,
+                "before": None if sample.before is None else show_held(sample.before),
+                "after": show_held(sample.after),
+            }
+            for sample in (told.samples if told else ())
+        ],
+        **_estimate_and_token(forecast),
+    }
 
 
 def _show_mails(order: Order, forecast: Forecast) -> dict[str, object]:
@@ -206,4 +274,5 @@ urlpatterns = [
     path("bulk_action/delete/preview/", BulkDeletePreviewView.as_view()),
     path("bulk_action/edit/preview/", BulkEditPreviewView.as_view()),
     path("bulk_action/email/preview/", BulkEmailPreviewView.as_view()),
+    path("bulk_action/sequence_subscription/preview/", BulkSequenceSubscriptionPreviewView.as_view()),
 ]

@@ -4,6 +4,7 @@ KINDS = [
     ("delete", "Delete"),
     ("edit", "Edit"),
     ("email", "Email"),
+    ("sequence_subscription", "Sequence Subscription"),
     ("deal_update", "Deal Update"),
     ("deal_delete", "Deal Delete"),
     ("import", "Import"),
@@ -11,7 +12,7 @@ KINDS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("bulk_actions", "0006_bulk_email")]
+    dependencies = [("bulk_actions", "0007_bulk_sequence_subscription")]
 
     operations = [
         migrations.AlterField(

@@ -21,7 +21,7 @@ class Crm:
         self._client = API(f"{url}/api/v1/", api_key=secret)
 
     def call(self, method: str, path: str, body: Json | None = None) -> Json:
-        """`method` is one of the client's own: get, post, put. A refusal becomes `DemoFailed`."""
+        """`method` is one of the client's own: get (with parameters as `body`), post, put. Raises `DemoFailed`."""
         try:
             return getattr(self._client, method)(path, *([body] if body is not None else []))
         except APIError as error:

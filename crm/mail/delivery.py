@@ -2,7 +2,8 @@
 
 A chunk is of one account. Transaction 1 marks due mails `sending` and commits. Transaction 2 locks them, asks the gates
 and the suppression list, sends, and writes what became of each. A worker that dies in between leaves `sending` rows
-that nobody has locked; the sweep makes them `unknown`, and only a person may send those again.
+that nobody has locked; the sweep makes them `unknown`, and only a person may send those again. Where all goes well the
+second transaction of a chunk is the first one of the next: at no time is more than one chunk in hand.
 """
 
 import secrets
@@ -75,7 +76,7 @@ def deliver_slice(seconds: float) -> bool:
         look_again = monotonic() + LOOK_AGAIN_SECONDS
         while turn and monotonic() < look_again:
             for account_id in list(turn):
-                if not deliver_chunk(account_id, closed):
+                if not deliver_chunk(account_id, closed, until=min(until, monotonic() + settings.MAIL_CHUNK_SECONDS)):
                     turn.remove(account_id)
                     passed.add(account_id)
                 if monotonic() >= until:
@@ -83,9 +84,10 @@ def deliver_slice(seconds: float) -> bool:
     return False
 
 
-def deliver_chunk(account_id: UUID | None = None, closed: set[UUID] | None = None) -> int:
+def deliver_chunk(account_id: UUID | None = None, closed: set[UUID] | None = None, *, until: float = 0) -> int:
     """Take at most MAIL_CHUNK due mails of the account in hand, send for about MAIL_CHUNK_SECONDS, and say how many
-    were in hand. Without `account_id`: of the mails that have no account.
+    were in hand. Without `account_id`: of the mails that have no account. Goes on chunk by chunk, as long as
+    all of them leave, until `until` (by the monotonic clock).
 
     0 when nothing is due or the account sends nothing now; then all stay reserved. Mail of the sources in `closed` is
     passed over, and a source that a gate holds back is added to it.
@@ -102,18 +104,24 @@ def deliver_chunk(account_id: UUID | None = None, closed: set[UUID] | None = Non
         return 0
     claim = secrets.randbits(63)
     taken = _take_in_hand(claim, account, closed)
-    if not taken:
-        return 0
-    with transaction.atomic(durable=True):
-        # Those that a sweep has called lost meanwhile are no longer ours.
-        mine = OutboxMail.objects.select_for_update(of=("self",)).select_related("organization")
-        mails = list(mine.filter(id__in=taken, state=MailState.SENDING, claim=claim).order_by("not_before", "id"))
-        chunk = _Chunk(mails, account, line, closed)
-        chunk.send()
-        outcomes.record(chunk.outcomes)
-        chunk.note_account()
-    outcomes.suppress_refused(mails, chunk.outcomes)
-    return 0 if chunk.sends_no_more else len(taken)
+    n_taken = 0
+    while taken:
+        n_taken += len(taken)
+        with transaction.atomic(durable=True):
+            # Those that a sweep has called lost meanwhile are no longer ours.
+            mine = OutboxMail.objects.select_for_update(of=("self",)).select_related("organization")
+            mails = list(mine.filter(id__in=taken, state=MailState.SENDING, claim=claim).order_by("not_before", "id"))
+            chunk = _Chunk(mails, account, line, closed)
+            chunk.send()
+            outcomes.record(chunk.outcomes)
+            chunk.note_account()
+            # Trouble is looked after first, with nothing in hand, and limits are counted under their lock.
+            goes_on = chunk.has_left and not (account and limits.is_limited(account)) and monotonic() < until
+            taken = _claim(claim, account, closed, settings.MAIL_CHUNK) if goes_on else []
+        outcomes.suppress_refused(mails, chunk.outcomes)
+        if chunk.sends_no_more:
+            return 0
+    return n_taken
 
 
 def due_accounts() -> list[UUID | None]:
@@ -172,7 +180,7 @@ def _withhold_orphans(account_id: UUID) -> int:
 
 def _take_in_hand(claim: int, account: EmailAccount | None, closed: set[UUID]) -> list[UUID]:
     # Committed before the first byte goes out, so that whatever happens later nobody takes these mails for unsent.
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+    with transaction.atomic(durable=True):
         room = settings.MAIL_CHUNK
         if account and limits.is_limited(account):
             limits.lock(account)
@@ -181,6 +189,11 @@ def _take_in_hand(claim: int, account: EmailAccount | None, closed: set[UUID]) -
                 EmailAccount.objects.filter(pk=account.pk).update(waits_until=allowed.until)
                 return []
             room = room if allowed.mails is None else min(room, allowed.mails)
+        return _claim(claim, account, closed, room)
+
+
+def _claim(claim: int, account: EmailAccount | None, closed: set[UUID], room: int) -> list[UUID]:
+    with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE crm_outboxmail SET state = 'sending', claim = %s, claimed_at = statement_timestamp()
@@ -237,6 +250,11 @@ class _Chunk:
             except transport.RelayAway as problem:
                 self._note_away(problem)
                 break
+
+    @property
+    def has_left(self) -> bool:
+        """Whether all of them were sent."""
+        return all(outcome.state == MailState.SENT for outcome in self.outcomes.values())
 
     @property
     def sends_no_more(self) -> bool:

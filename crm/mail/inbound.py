@@ -5,6 +5,7 @@ is tied to a mail that had left: by a signed address or link of ours, else by th
 """
 
 import hashlib
+from datetime import timedelta
 from email.message import Message
 from uuid import UUID
 
@@ -68,6 +69,14 @@ def receive(content: bytes, *, account: EmailAccount | None = None) -> str:
         row.save(update_fields=["kind", "address", "mail", "detail"])
     log.info("mail.inbound", kind=str(row.kind), inbound_id=str(row.pk))
     return row.kind
+
+
+def forget_received(*, older_than: timedelta, limit: int) -> int:
+    """Delete up to `limit` notes of messages that came in longer ago than that; returns how many. What followed from
+    them stays."""
+    old = InboundMail.objects.filter(date_created__lt=Now() - older_than).order_by("date_created")
+    held = old.select_for_update(skip_locked=True).values("pk")[:limit]
+    return InboundMail.objects.filter(pk__in=held).delete()[0]
 
 
 def is_automatic(message: Message) -> bool:

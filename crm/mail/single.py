@@ -28,6 +28,7 @@ from crm.templates import note_use, usable_email_templates
 SENDING = ("scheduled", "outbox")  # the statuses of a mail that is to leave
 _ORDERS = ("send_in", "confirm_possible_duplicates")  # of one request, not of the mail
 _OF_NO_MAIL = frozenset({"contact_id", "user_id", "activity_at"})  # what can change while a mail waits
+_IN_HAND = (MailState.SENDING, MailState.RESERVED)  # of one just withdrawn: delivery has put it back since we looked
 GONE = "Object does not exist."
 
 Columns = Mapping[str, object]
@@ -73,7 +74,7 @@ def update_email(*, activity_id: UUID, organization: Organization, by: User, col
 def delete_email(*, activity_id: UUID, organization: Organization) -> None:
     """Delete an email activity for good; a mail that waits does not leave. `NotFound`; `Invalid` while it leaves."""
     _withdraw(activity_id)
-    if _mails(activity_id).filter(state=MailState.SENDING).exists():
+    if _mails(activity_id).filter(state__in=_IN_HAND).exists():
         raise Invalid(["The mail is leaving just now. Try again."])
     delete_activity(activity_id=activity_id, organization=organization)
 
@@ -88,7 +89,7 @@ def _withdraw(activity_id: UUID) -> None:
 
 def _take_back(activity_id: UUID) -> None:
     _withdraw(activity_id)
-    if _mails(activity_id).filter(state__in=[MailState.SENDING, MailState.SENT, MailState.UNKNOWN]).exists():
+    if _mails(activity_id).filter(state__in=[*_IN_HAND, MailState.SENT, MailState.UNKNOWN]).exists():
         raise Invalid(["The mail has left or is leaving just now: it cannot be changed any more."])
 
 

@@ -24,7 +24,7 @@ WHERE slug = 'lead_line' AND object_type = 'lead'
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("crm", "0020_mail_and_sequences"),
+        ("crm", "0021_mail_set_aside"),
     ]
 
     operations = [

@@ -1,5 +1,7 @@
 """Mail that is to leave, has left, or must not."""
 
+from datetime import UTC, datetime
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -62,6 +64,10 @@ class Purpose(models.TextChoices):
     SINGLE = "single"
 
 
+# A `not_before` beyond this is nobody's wish: the mail is set aside, since its job stands still.
+SET_ASIDE = datetime(2500, 1, 1, tzinfo=UTC)
+
+
 class OutboxMail(Keyed):
     """One message to one address. `message_id` is fixed when the row is made and never changes.
 
@@ -99,6 +105,9 @@ class OutboxMail(Keyed):
         ]
         indexes = [
             models.Index(fields=["account", "not_before", "id"], name="outbox_due", condition=Q(state="reserved")),
+            models.Index(
+                fields=["source_id"], name="outbox_set_aside", condition=Q(state="reserved", not_before__gt=SET_ASIDE)
+            ),
             models.Index(fields=["claimed_at"], name="outbox_sending", condition=Q(state="sending")),
             models.Index(fields=["account", "date_sent"], name="outbox_account", condition=Q(date_sent__isnull=False)),
             models.Index(fields=["source_id", "state"], name="outbox_source", condition=~Q(purpose="notice")),
@@ -159,3 +168,4 @@ class InboundMail(Keyed):
     class Meta:
         verbose_name_plural = "inbound mail"
         constraints = [models.UniqueConstraint(fields=["organization", "message_id"], name="inbound_once")]
+        indexes = [models.Index(fields=["date_created"], name="inbound_age")]

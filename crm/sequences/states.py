@@ -118,6 +118,12 @@ def hold_back(subscription_ids: Sequence[UUID], reason: str) -> None:
         )
 
 
+def withdraw(subscription_ids: Sequence[UUID], reason: Reason) -> None:
+    """Before these subscriptions are deleted, in the transaction at hand: none of their mail that waits leaves."""
+    stop("id = ANY(%(ids)s)", {"ids": list(subscription_ids)}, status=SubscriptionStatus.PAUSED, reason=reason)
+    hold_back(subscription_ids, reason)  # that of those that had ended, too
+
+
 def resume(condition: str, parameters: Mapping[str, object], *, by_id: UUID | None = None) -> list[UUID]:
     """Let the stopped subscriptions of active sequences that meet `condition` (SQL) go on where they were."""
     with transaction.atomic(), connection.cursor() as cursor:

@@ -20,7 +20,10 @@ from crm.mail.message import as_sender
 from crm.mail.senders import identities_of
 from crm.models import (
     Contact,
+    MailState,
+    OutboxMail,
     Permission,
+    Purpose,
     SequenceSubscription,
     SubscriptionStatus,
 )
@@ -49,8 +52,8 @@ def create_subscription(*, caller: Caller, columns: Columns) -> SequenceSubscrip
     organization_id = caller.organization.pk
     contact = _hold_contact(columns["contact_id"], organization_id)
     sequence = _hold_sequence(columns["sequence_id"], organization_id)
-    _check_sender(caller, {column: columns[column] for column in _SENDER})
-    _check_assignees(organization_id, columns)
+    check_sender(caller, {column: columns[column] for column in _SENDER})
+    check_assignees(organization_id, columns)
     _check_address(contact, str(columns["contact_email"]))
     if SequenceSubscription.objects.filter(sequence=sequence, contact=contact).exists():
         raise Invalid(["The contact is subscribed to this sequence already."])
@@ -82,8 +85,8 @@ def update_subscription(
     if one is None:
         raise NotFound
     if any(column in columns for column in _SENDER):
-        _check_sender(caller, {column: columns.get(column, getattr(one, column)) for column in _SENDER})
-    _check_assignees(caller.organization.pk, columns)
+        check_sender(caller, {column: columns.get(column, getattr(one, column)) for column in _SENDER})
+    check_assignees(caller.organization.pk, columns)
     changes = {**columns, "updated_by": caller.user, "date_updated": Now()}
     SequenceSubscription.objects.filter(pk=one.pk).update(**changes)
     if status is not None and status != one.status:
@@ -93,12 +96,16 @@ def update_subscription(
 
 @transaction.atomic
 def delete_subscription(*, caller: Caller, subscription_id: UUID | None) -> None:
-    """Delete a subscription; its mail that waits does not leave. The contact may be subscribed anew. `NotFound`."""
+    """Delete a subscription; its mail that waits does not leave. The contact may be subscribed anew. `NotFound`;
+    `Invalid` while a mail of it leaves."""
     one = subscriptions_of(caller.organization.pk).filter(pk=subscription_id).first()
     if one is None:
         raise NotFound
-    states.stop("id = %(id)s", {"id": one.pk}, status=SubscriptionStatus.PAUSED, reason=Reason.MANUAL)
-    states.hold_back([one.pk], Reason.MANUAL)
+    states.withdraw([one.pk], Reason.MANUAL)
+    # Taken in hand and not at the gate yet, which lets mail pass whose subscription it does not find; or put back.
+    in_hand = OutboxMail.objects.filter(state__in=[MailState.SENDING, MailState.RESERVED])
+    if in_hand.filter(source_id=one.pk, purpose=Purpose.SEQUENCE).exists():
+        raise Invalid(["A mail of this subscription is leaving just now. Try again."])
     SequenceSubscription.objects.filter(pk=one.pk).delete()
 
 
@@ -142,7 +149,8 @@ def _hold_sequence(sequence_id: UUID | None, organization_id: UUID) -> MailSeque
     return sequence
 
 
-def _check_sender(caller: Caller, columns: Columns) -> None:
+def check_sender(caller: Caller, columns: Columns) -> None:
+    """`FieldErrors` unless the caller may send as this sender: `sender_account_id`, `sender_name`, `sender_email`."""
     is_admin = caller.may(Permission.MANAGE_ORGANIZATION)
     own = accounts_of(caller.organization.pk) if is_admin else accounts_of_user(caller.organization.pk, caller.user.pk)
     account = own.filter(pk=columns["sender_account_id"]).first()
@@ -157,7 +165,8 @@ def _check_sender(caller: Caller, columns: Columns) -> None:
         raise FieldErrors({"sender_email": f"The account does not send as {address}."})
 
 
-def _check_assignees(organization_id: UUID, columns: Columns) -> None:
+def check_assignees(organization_id: UUID, columns: Columns) -> None:
+    """`FieldErrors` unless each of `calls_assigned_to`, where that is given, is a member."""
     people: Sequence[UUID] = columns.get("calls_assigned_to") or ()
     try:
         check_members(organization_id, {str(place): key for place, key in enumerate(people)})

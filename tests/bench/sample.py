@@ -1,6 +1,6 @@
 """A run of the benchmark as it could have been, on a million leads."""
 
-from bench.findings import Calls, Findings, IndexCost, Loaded, Machine, Measurement, Peer, Searched
+from bench.findings import Calls, Findings, IndexCost, Loaded, Machine, Mailing, Measurement, Peer, Searched
 from bench.work import DELETE, NUMBER, STATUS, TEXT
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -16,6 +16,7 @@ MACHINE = Machine(
     postgres="18.4",
     load=0.12,
 )
+MAILS = Mailing(10_000, 2_000, "2031-03-16", 0.3, job=[6.0, 5.0, 9.0], loop=[2.7, 2.5, 2.6], send_mail=[2.0, 1.9, 2.2])
 
 
 def findings(*, largest: int = 1_000_000) -> Findings:
@@ -46,6 +47,7 @@ def findings(*, largest: int = 1_000_000) -> Findings:
             IndexCost("all indexes, as they are", {STATUS: 14.0, DELETE: 5.0}, {STATUS: 1336.0, DELETE: 234.0}),
             IndexCost("without `lead_deleted`", {STATUS: 13.9, DELETE: 4.5}, {STATUS: 1336.0, DELETE: 174.0}),
         ],
+        mails=MAILS,
     )
 
 

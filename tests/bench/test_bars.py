@@ -1,13 +1,15 @@
 """Ratios are those of medians, and a bar holds only where it was set for."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.bars import Bar, of_jobs, of_searches, ratio
-from bench.findings import Findings, load
+from bench.bars import Bar, of_jobs, of_mails, of_searches, ratio
+from bench.findings import Findings, Mailing, load
 from bench.work import DELETE, NUMBER, STATUS
-from tests.bench.sample import findings
+from tests.bench.sample import MAILS, findings
 
 
 def bar_of(found: Findings, what: str) -> Bar:
@@ -79,7 +81,25 @@ def test_memory_is_compared_with_the_smallest_size() -> None:
     assert bar_of(findings(), "memory of a worker, largest less smallest size").measured == pytest.approx(1.5)
 
 
-def test_a_saved_run_is_read_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mails_are_held_against_the_rates_of_the_plain_ways() -> None:
+    loop, one_by_one = of_mails(MAILS)
+    assert (loop.measured, loop.bar) == (pytest.approx(2.6 / 6), 0.4)
+    assert (one_by_one.measured, one_by_one.bar) == (pytest.approx((10_000 / 6) / 1_000), 1)
+    assert loop in of_jobs(findings())
+    assert [bar.bar for bar in of_mails(replace(MAILS, n_mails=500))] == [None, None]
+
+
+@pytest.mark.parametrize("mails", [MAILS, None])
+def test_a_saved_run_is_read_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mails: Mailing | None) -> None:
     monkeypatch.setattr("bench.findings.RESULTS", tmp_path / "results")
-    found = findings()
+    found = replace(findings(), mails=mails)
     assert load(found.save()) == found
+
+
+def test_a_run_of_before_mails_were_measured_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.findings.RESULTS", tmp_path / "results")
+    file = findings().save()
+    saved = json.loads(file.read_text())
+    del saved["mails"]
+    file.write_text(json.dumps(saved))
+    assert load(file).mails is None

@@ -1,5 +1,6 @@
 """The tool writes between its markers, and nowhere else."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -7,7 +8,7 @@ import pytest
 
 from bench import docs, plots, tables
 from bench.findings import IndexCost
-from tests.bench.sample import findings
+from tests.bench.sample import MAILS, findings
 
 
 def page_with(names: list[str]) -> str:
@@ -47,6 +48,25 @@ def test_nothing_is_written_to_a_page_without_its_markers(tmp_path: Path) -> Non
         docs.write(findings(), page=page, images=tmp_path / "images")
     assert page.read_text() == "no markers"
     assert not (tmp_path / "images").exists()
+
+
+def test_what_was_not_measured_is_left_as_it_stands(tmp_path: Path) -> None:
+    found = replace(findings(), mails=None)
+    page = tmp_path / "page.md"
+    page.write_text(page_with([*docs.contents(found), "mails"]))
+    docs.write(found, page=page, images=tmp_path / "images")
+    assert "<!-- bench: mails -->\nold\n<!-- end of mails -->" in page.read_text()
+
+
+def test_mails_can_be_written_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(page_with(["machine", "mails"]))
+    docs.write_sections({"mails": tables.mails(MAILS)}, page=page)
+    text = page.read_text()
+    assert "<!-- bench: machine -->\nold\n" in text
+    assert "| a bulk email, one delivery worker | 10,000 | **1,667** |" in text
+    assert "Taken on 2031-03-16, load average 0.3 before; medians of 3." in text
+    assert "| mails/s of a bulk email, against a loop over one connection | 0.43 x | at least 0.4 x | reached |" in text
 
 
 @pytest.mark.parametrize("largest", [20_000, 1_000_000])

@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from crm.mail import transport
-from crm.models import LeadStatus, Organization
+from crm.models import EmailTemplate, LeadStatus, Organization
 from tests import factories
 from tests.smtp import Post, serving
 
@@ -17,6 +17,11 @@ def old_status(organization: Organization) -> LeadStatus:
 @pytest.fixture
 def new_status(organization: Organization) -> LeadStatus:
     return factories.LeadStatusFactory.create(organization=organization, label="Customer")
+
+
+@pytest.fixture
+def template(organization: Organization) -> EmailTemplate:
+    return factories.EmailTemplateFactory.create(organization=organization)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Sum
 
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import MAILING, SUBSCRIBING
 from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.progress import progress_of
 from bulk_actions.results import all_of
@@ -123,6 +123,9 @@ def check_invariant(action: BulkAction) -> None:
     if action.kind in MAILING:
         check_mails(action)
         return
+    if action.kind in SUBSCRIBING:
+        check_subscriptions(action)
+        return
     assert progress.n_processed + pending == action.n_objects == total
     next_rank = 1
     for rank, n_leads in ledger.order_by("rank").values_list("rank", "n_leads"):
@@ -159,6 +162,28 @@ def check_mails(action: BulkAction) -> None:
     names = ("succeeded", "unchanged", "skipped", "failed", "unknown")
     assert {name: told[name] for name in names} == {name: getattr(progress, f"n_{name}") for name in names}
     assert told["pending"] == progress.n_pending
+
+
+def check_subscriptions(action: BulkAction) -> None:
+    """The same of a job over subscriptions: on the row, in the ledger, and in its results."""
+    ledger, progress = Batch.objects.filter(action=action.pk), progress_of([action])[action.pk]
+    pending = ledger.filter(date_done__isnull=True).aggregate(n=Sum("n_leads", default=0))["n"]
+    assert progress.n_processed + pending == progress.n_objects
+    assert progress.n_leads_processed + pending == action.n_leads
+    for batch in ledger.filter(date_done__isnull=False):
+        objects = batch.n_leads if batch.n_objects is None else batch.n_objects
+        assert objects == batch.n_succeeded + batch.n_unchanged + batch.n_skipped + batch.n_failed >= batch.n_leads
+        held = len(batch.subscription_ids or [])
+        assert held == len(batch.subscription_places or []) == batch.n_succeeded + batch.n_unchanged
+        assert batch.before is None or len(batch.before) == batch.n_succeeded
+    rows = list(all_of(action, OUTCOMES))
+    told = Counter(row.outcome for row in rows)
+    names = ("succeeded", "unchanged", "skipped", "failed")
+    assert {name: told[name] for name in names} == {name: getattr(progress, f"n_{name}") for name in names}
+    assert told["pending"] == pending
+    assert {row.lead_id for row in rows} == {key for ids in ledger.values_list("lead_ids", flat=True) for key in ids}
+    if action.status in FINAL:
+        assert (action.n_succeeded, action.n_objects) == (progress.n_succeeded, progress.n_objects)
 
 
 class Elsewhere:

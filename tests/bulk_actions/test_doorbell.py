@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from celery import current_app
+from django.db import transaction
 from kombu.exceptions import OperationalError
 from kombu.simple import SimpleQueue
 
@@ -57,6 +58,19 @@ def test_a_broker_that_is_away_is_no_error(settings: object) -> None:
     }
     doorbell.ring(uuid4())
     doorbell.answered(uuid4(), 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bell_that_breaks_after_a_commit_is_logged_and_hurts_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_(*_: object) -> int:
+        raise RuntimeError("the bell has come off")
+
+    monkeypatch.setattr(doorbell, "ring", break_)
+    with transaction.atomic():
+        doorbell.ring_on_commit(uuid4())
+    assert "the bell has come off" in caplog.text
 
 
 @pytest.fixture

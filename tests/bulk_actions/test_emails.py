@@ -2,16 +2,13 @@
 
 import time
 import uuid
-from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from pytest_django import Settings
 
-from bulk_actions import locks, mails, runner, slots, sweeper
+from bulk_actions import locks, slots
 from bulk_actions.actions.email import Email
 from bulk_actions.loading import load
-from bulk_actions.models import BulkAction, Kind
 from bulk_actions.progress import progress_of
 from bulk_actions.results import all_of, page_of
 from bulk_actions.retrying import retry
@@ -20,13 +17,11 @@ from bulk_actions.states import Status
 from bulk_actions.targets import OUTCOMES
 from bulk_actions.undoing import undo
 from crm.errors import Conflict, FieldErrors, Invalid
-from crm.mail import delivery, transport
 from crm.mail.outbox import new_message_id
 from crm.mail.suppression import suppress
 from crm.models import (
     Activity,
     Contact,
-    ContactEmail,
     EmailTemplate,
     Lead,
     LeadStatus,
@@ -36,71 +31,11 @@ from crm.models import (
     Purpose,
 )
 from tests import factories
-from tests.bulk_actions.helpers import Elsewhere, caller_of, check_invariant, make_job, make_leads
+from tests.bulk_actions.helpers import caller_of, check_invariant, make_leads
+from tests.bulk_actions.mailing import deliver, deliver_in_a_thread, mail_job, people, run, told, with_address, work
 from tests.smtp import Post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
-
-
-@pytest.fixture
-def template(membership: Membership) -> EmailTemplate:
-    return factories.EmailTemplateFactory.create(organization=membership.organization)
-
-
-def with_address(lead: Lead, *addresses: str, name: str = "Ida Moss") -> Contact:
-    contact = factories.ContactFactory.create(lead=lead, name=name, position=lead.contacts.count())
-    for place, address in enumerate(addresses):
-        ContactEmail.objects.create(contact=contact, organization=lead.organization, email=address, position=place)
-    return contact
-
-
-def people(status: LeadStatus, number: int) -> list[Lead]:
-    """Leads with one contact each, `ida0@…`, `ida1@…`, in the order of their keys."""
-    leads = make_leads(status, number)
-    for place, lead in enumerate(leads):
-        with_address(lead, f"ida{place}@moss.example")
-    return leads
-
-
-def mail_job(membership: Membership, template: EmailTemplate, leads: list[Lead], **more: object) -> BulkAction:
-    params = {
-        "template_id": str(template.pk),
-        "contact_preference": more.pop("contact_preference", "lead"),
-        "email_account_id": more.pop("email_account_id", None),
-        "sender": "Jo Field <jo@oakvale.example>",
-    }
-    return make_job(membership, Kind.EMAIL, params, leads, **more)
-
-
-def work(action: BulkAction) -> BulkAction:
-    """One slice: the batches that are pending, and the end where nothing is left."""
-    runner.run_slice(action.pk)
-    action.refresh_from_db()
-    check_invariant(action)
-    return action
-
-
-def deliver() -> None:
-    delivery.deliver_slice(20)
-
-
-def deliver_in_a_thread() -> Elsewhere:
-    def work() -> None:
-        deliver()
-        transport.drop_connections()  # each thread has its own
-
-    return Elsewhere(work)
-
-
-def run(action: BulkAction) -> BulkAction:
-    work(action)
-    deliver()
-    return work(action)
-
-
-def told(action: BulkAction) -> dict[str | None, tuple[str, str | None]]:
-    """Outcome and code by address."""
-    return {row.email: (row.outcome, row.code) for row in all_of(action, OUTCOMES)}
 
 
 def test_each_lead_gets_one_mail_and_the_job_is_done_when_the_last_has_left(
@@ -360,21 +295,3 @@ def test_a_job_whose_template_is_gone_ends_with_an_error(
     template.delete()
     work(action)
     assert (action.status, action.error_code) == (Status.ERROR, "template_gone")
-
-
-def test_a_job_tells_which_limit_it_waits_for_and_holds_no_slot(
-    membership: Membership, status: LeadStatus, template: EmailTemplate, post: Post, settings: Settings
-) -> None:
-    settings.BULK_MAX_RUNNING_PER_ORGANIZATION = 1
-    account = factories.EmailAccountFactory.create(organization=membership.organization, daily_limit=2)
-    action = work(mail_job(membership, template, people(status, 3), email_account_id=str(account.pk)))
-    deliver()
-    work(action)
-
-    reason, until = mails.waiting_of(action)
-    assert reason == "daily_limit"
-    assert timedelta(hours=23) < until - timezone.now() <= timedelta(days=1)
-    assert (action.status, progress_of([action])[action.pk].n_succeeded) == (Status.PROCESSING, 2)
-    other = work(mail_job(membership, template, []))
-    assert other.status == Status.DONE
-    sweeper.sweep()

@@ -8,15 +8,15 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from bulk_actions import runner
-from bulk_actions.models import BulkAction, LeadOutcome
+from bulk_actions import matches, runner
+from bulk_actions.models import Batch, BulkAction, LeadOutcome
 from bulk_actions.runner import run_slice
 from bulk_actions.sql import named
 from bulk_actions.states import Status
 from crm.ids import close_id
-from crm.models import CustomField, Lead, LeadStatus
+from crm.models import CustomField, Lead, LeadStatus, Membership
 from tests import factories
-from tests.bulk_actions.helpers import check_invariant, make_leads, run_to_end
+from tests.bulk_actions.helpers import check_invariant, make_leads, run_to_end, status_job
 from tests.search.helpers import all_of, any_of, custom, no, of_type, regular, related, term, text, where
 from tests.sessions import other_session, wait_until_blocked
 
@@ -162,6 +162,20 @@ def test_leads_named_by_their_ids_always_match_while_they_live(api: APIClient, m
     Lead.objects.filter(pk=mills[1].pk).update(deleted_at=timezone.now())
     action = run_to_end(action)
     assert (action.n_succeeded, skipped(action)) == (5, {(mills[1].pk, "lead_gone")})
+
+
+def test_a_filter_over_the_leads_of_another_job_ends_the_job_once_the_ledger_of_that_one_is_gone(
+    api: APIClient, membership: Membership, mills: list[Lead], new_status: LeadStatus
+) -> None:
+    other = run_to_end(status_job(membership, new_status, mills[:2]))
+    node = {"type": "bulk_action", "bulk_action_id": other.api_id, "outcome": ["succeeded"], "negate": True}
+    action = loaded(api, DELETE, s_query=node)
+    matches.condition_of(action.pk)  # as a worker has it in hand between two batches
+    BulkAction.objects.filter(pk=other.pk).update(date_ledger_purged=timezone.now())
+    Batch.objects.filter(action=other.pk).delete()
+    action = run_to_end(action)
+    assert (action.n_leads, action.status, action.error_code) == (6, Status.ERROR, "ledger_purged")
+    assert Lead.objects.count() == 8
 
 
 def test_plain_parameters_become_named_ones_and_doubled_signs_stay() -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
+from pytest_django import Settings
 
 from bulk_actions import locks, slots
 from bulk_actions.loading import load
@@ -20,6 +21,7 @@ from bulk_actions.services import cancel
 from bulk_actions.undoing import undo
 from crm.auth import make_api_key
 from crm.ids import close_id
+from crm.mail.inbound import forget_received
 from crm.models import (
     Contact,
     CustomField,
@@ -307,6 +309,20 @@ def test_what_came_in_from_a_purged_lead_is_emptied_and_its_subscriptions_go(
         ("lev@elm.example", "550"),
     ]
     assert [one.lead_id for one in SequenceSubscription.objects.all()] == [other.pk]
+
+
+def test_what_is_noted_of_mail_that_came_in_goes_after_ninety_days(membership: Membership, settings: Settings) -> None:
+    ages = [settings.INBOUND_MAIL_DAYS + 1] * 3 + [settings.INBOUND_MAIL_DAYS - 1]
+    for number, age in enumerate(ages):
+        InboundMail.objects.create(
+            organization=membership.organization,
+            message_id=f"<{number}>",
+            date_created=timezone.now() - timedelta(days=age),
+        )
+    assert forget_received(older_than=timedelta(days=settings.INBOUND_MAIL_DAYS), limit=1) == 1
+    assert InboundMail.objects.count() == 3
+    purge()
+    assert [row.message_id for row in InboundMail.objects.all()] == ["<3>"]
 
 
 # --- ledgers ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What slices do: every lead exactly once, with evidence, whatever goes wrong."""
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -8,15 +9,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from bulk_actions import ledger, runner
-from bulk_actions.actions import ACTIONS
+from bulk_actions.actions import change_of
 from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.runner import Slice, run_slice
 from bulk_actions.services import resume
 from bulk_actions.states import Status
+from bulk_actions.undoing import undo
 from crm.models import Lead, LeadStatus, LeadStatusChange, Membership, OutboxMail
 from tests import factories
 from tests.bulk_actions.helpers import (
     Elsewhere,
+    caller_of,
     check_invariant,
     field_params,
     make_job,
@@ -194,38 +197,58 @@ def test_two_jobs_over_the_same_leads_wait_for_each_other(
         assert LeadStatusChange.objects.filter(bulk_action_id=action.pk).count() == action.n_succeeded
 
 
+def plan_of(action: BulkAction, statement_for: Callable[..., tuple[str, dict]], *, analyze: bool = True) -> str:
+    """How PostgreSQL would work the first batches of a job, which is loaded by this."""
+    runner.slots.start_if_free(action)
+    runner.load(action.pk)
+    batches = list(Batch.objects.filter(action=action.pk).values_list("pk", flat=True))
+    with transaction.atomic(), connection.cursor() as cursor:
+        if analyze:
+            cursor.execute("ANALYZE crm_lead")
+        statement, parameters = statement_for(action, change_of(action), batches)
+        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {statement}", parameters)
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
 def test_leads_are_addressed_through_the_primary_key(
     membership: Membership, old_status: LeadStatus, new_status: LeadStatus
 ) -> None:
     action = status_job(membership, new_status, make_leads(old_status, 5000))
-    runner.slots.start_if_free(action)
-    runner.load(action.pk)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE crm_lead")
-    batches = list(Batch.objects.values_list("pk", flat=True))
-    with transaction.atomic(), connection.cursor() as cursor:
-        statement, parameters = ledger.statement_for(action, ACTIONS[Kind.EDIT].change(action), batches)
-        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {statement}", parameters)
-        plan = "\n".join(line for (line,) in cursor.fetchall())
+    plan = plan_of(action, ledger.statement_for)
     assert "Index Scan using crm_lead_pkey on crm_lead" in plan
     assert "Index Cond: (id = ANY" in plan
     assert "Bitmap" not in plan
+
+
+def test_an_undo_right_after_a_delete_goes_through_the_primary_key_too(
+    membership: Membership, old_status: LeadStatus
+) -> None:
+    """The statistics still say that no lead is deleted."""
+    leads = make_leads(old_status, 5000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE crm_lead")
+    action = run_to_end(make_job(membership, Kind.DELETE, {}, leads))
+    back = undo(action=action, caller=caller_of(membership), force=False)
+    plan = plan_of(back, ledger.judged_statement_for, analyze=False)
+    assert "Index Scan using crm_lead_pkey on crm_lead" in plan
+    assert "lead_deleted" not in plan
 
 
 def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
     membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deaths are simulated here by an exception that nothing catches; tests/faults kills real processes."""
-    leads = make_leads(old_status, 60)
+    leads = make_leads(old_status, 1000)
     action = status_job(membership, new_status, leads)
-    guilty = leads[33].pk
-    apply = ledger.apply
+    guilty = leads[533].pk
+    apply, tries = ledger.apply, []
 
     class Death(BaseException):
         pass
 
     def deadly(action: object, change: object, batches: list[int]) -> None:
+        tries.extend(batches)
         if Batch.objects.filter(pk__in=batches, lead_ids__contains=[guilty]).exists():
             raise Death
         apply(action, change, batches)
@@ -240,8 +263,9 @@ def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
         except Death:
             continue
     check_invariant(action)
-    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 59, 1)
+    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 999, 1)
     assert LeadOutcome.objects.values_list("lead", "code").get() == (guilty, "crashed_worker")
+    assert len(tries) < 80, "it is cut into pieces, not into a thousand leads at once"
 
 
 def test_a_ceiling_is_kept(membership: Membership, old_status: LeadStatus, new_status: LeadStatus) -> None:

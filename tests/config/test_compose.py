@@ -70,6 +70,17 @@ def test_every_variable_is_one_that_the_code_reads() -> None:
         assert all(f'"{name}"' in sources for name in service["environment"])
 
 
+def test_every_variable_that_the_settings_read_is_handed_on_with_their_default() -> None:
+    source = (PROJECT / "config" / "settings.py").read_text()
+    read = set(re.findall(r'(?:env\.\w+|whole_number)\(\s*"(\w+)"', source))
+    of_no_use = {"PORT", "DEMO_LEADS", "DROVER_TEST_DATABASE"}  # the port of the container is fixed
+    assert read - of_no_use == set(OURS["web"]["environment"])
+    environment = {name: value(text) for name, text in OURS["web"]["environment"].items()}
+    same = ("BULK_MAX_RUNNING_PER_ORGANIZATION", "API_REQUESTS_PER_SECOND")
+    assert {name: int(environment[name]) for name in same} == {name: getattr(settings, name) for name in same}
+    assert environment["NOTICE_SENDER"] == settings.NOTICE_SENDER
+
+
 def test_the_addresses_are_good_and_point_at_services() -> None:
     environment = {name: value(text) for name, text in OURS["web"]["environment"].items()}
     database = values.database(environment["DATABASE_URL"])

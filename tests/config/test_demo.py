@@ -43,7 +43,10 @@ def test_the_demo_does_what_it_shows_and_does_it_again(home: Home) -> None:
         assert counts["set_custom_field"]["n_succeeded"] == N_LEADS, f"run {run}"
         assert 0 < counts["set_lead_status"]["paused_at"] < counts["set_lead_status"]["n_leads"]
         assert counts["delete"]["n_succeeded"] == N_LEADS // 10 == N_LEADS - counts["leads_left"]
-        assert counts["done_mails"] == 3
+        assert counts["email"]["n_leads"] == counts["leads_left"]
+        assert counts["email"]["n_succeeded"] > 0.9 * counts["leads_left"], "each lead has a contact with an address"
+        assert counts["done_mails"] == 4
+        assert demo.stdout.count("List-Unsubscribe: <http") >= 2, "some of the mails are shown"
         assert not (home.path / "processes.json").exists(), "the stack has ended"
 
 

@@ -19,6 +19,7 @@ from crm.ids import close_id
 from crm.models import LeadStatus, MailState, Membership, OutboxMail, Purpose
 from tests import factories
 from tests.bulk_actions.helpers import check_invariant, make_leads, run_to_end, status_job
+from tests.bulk_actions.mailing import mail_job, people, work
 from tests.sessions import other_session, wait_until_blocked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
@@ -107,6 +108,40 @@ def test_the_outbox_has_depth_and_age_by_state(membership: Membership) -> None:
     assert [seen["drover_outbox_mails", state] for state in ("reserved", "sending", "unknown")] == [2, 1, 1]
     for number, state in enumerate(("reserved", "sending", "unknown")):
         assert seen["drover_outbox_oldest_seconds", state] == pytest.approx(100 * (number + 1), abs=20)
+
+
+def test_mails_of_paused_jobs_are_set_aside_and_a_job_that_only_sends_does_not_stand(
+    membership: Membership, statuses: list[LeadStatus]
+) -> None:
+    template = factories.EmailTemplateFactory.create(organization=membership.organization)
+    leads = people(statuses[0], 3)
+    sending, paused = (work(mail_job(membership, template, leads)) for _ in range(2))
+    BulkAction.objects.filter(pk=sending.pk).update(date_updated=timezone.now() - timedelta(days=1))
+    assert scrape()["drover_sending_jobs",] == 2
+    pause(action=paused, by=membership.user)
+    seen = scrape()
+    assert [seen["drover_outbox_mails", state] for state in ("reserved", "set_aside")] == [3, 3]
+    assert seen["drover_outbox_oldest_seconds", "reserved"] < 60
+    assert seen["drover_sending_jobs",] == 1
+    assert not [key for key in seen if key[0].endswith("seconds_since_commit")]
+    for job in (sending, paused):
+        check_invariant(job)
+
+
+def test_accounts_that_send_nothing_now_are_counted_by_their_reason(membership: Membership) -> None:
+    soon, past = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(hours=1)
+    for columns in (
+        {"paused_until": soon, "send_status": "error"},
+        {"paused_until": soon},
+        {"waits_until": soon},
+        {"waits_until": soon, "paused_until": past},
+        {"waits_until": past},
+        {},
+    ):
+        factories.EmailAccountFactory.create(organization=membership.organization, **columns)
+    seen = scrape()
+    reasons = ("account_error", "account_paused", "limit")
+    assert [seen["drover_waiting_accounts", reason] for reason in reasons] == [1, 1, 2]
 
 
 def _mail(membership: Membership, name: str, **columns: object) -> OutboxMail:

@@ -6,14 +6,14 @@ import pytest
 from rest_framework.response import Response
 
 from crm.errors import Conflict, Invalid
-from crm.idempotency import REPLAYED, Attempt, answer_once, digest_of, forget_answers_with, read_key
+from crm.idempotency import REPLAYED, Attempt, answer_once, digests_of, forget_answers_with, read_key
 from crm.ids import close_id, hex_id
 from crm.models import IdempotentAnswer, Lead, LeadStatus, Organization
 from tests import factories
 
 
 def attempt(organization: Organization, **other: object) -> Attempt:
-    known = {"owner": organization.pk, "path": "/leads", "key": "k", "request_sha256": digest_of({"a": 1})}
+    known = {"owner": organization.pk, "path": "/leads", "key": "k", "digests": digests_of({"a": 1})}
     return Attempt(organization_id=organization.pk, **{**known, **other})
 
 
@@ -43,13 +43,13 @@ def test_another_body_is_refused_and_an_error_is_not_kept(organization: Organiza
     assert refused.status_code == 400
     answer_once(attempt(organization), lambda: make(status))
     with pytest.raises(Conflict):
-        answer_once(attempt(organization, request_sha256=digest_of({"a": 2})), lambda: make(status))
+        answer_once(attempt(organization, digests=digests_of({"a": 2})), lambda: make(status))
     assert Lead.objects.count() == 1
 
 
 def test_what_says_the_same_has_one_digest() -> None:
-    assert digest_of([{"a": 1, "b": [None, "ü"]}]) == digest_of([{"b": [None, "ü"], "a": 1}])
-    assert digest_of({"a": 1}) != digest_of({"a": "1"})
+    assert digests_of([{"a": 1, "b": [None, "ü"]}]) == digests_of([{"b": [None, "ü"], "a": 1}])
+    assert digests_of({"a": 1}) != digests_of({"a": "1"})
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "a\tb"])

@@ -23,7 +23,7 @@ from crm.api.blueai.openapi import BlueAISchema
 from crm.api.close.requests import JsonParser, zone_of
 from crm.auth import Caller
 from crm.errors import Forbidden, NotFound
-from crm.idempotency import HEADER, Attempt, answer_once, digest_of, read_key
+from crm.idempotency import HEADER, Attempt, answer_once, digests_of, read_key
 from crm.ids import hex_id, parse_hex_id
 from crm.models import Organization, Permission
 
@@ -119,7 +119,7 @@ class BlueAIView(APIView):
     ) -> Response:
         caller = request.caller
         owner = caller.api_key.pk if caller.api_key else caller.user.pk
-        attempt = Attempt(caller.organization.pk, owner, quote(request.path_info), key, digest_of(self.said()))
+        attempt = Attempt(caller.organization.pk, owner, quote(request.path_info), key, digests_of(self.said()))
         return answer_once(attempt, partial(handler, request, *args, **kwargs))
 
     def said(self) -> object:

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from crm import idempotency
 from crm.api.close.requests import CloseRequest
-from crm.idempotency import HEADER, Attempt, digest_of, read_key
+from crm.idempotency import HEADER, Attempt, digests_of, read_key
 
 
 def key_of(request: CloseRequest) -> str | None:
@@ -19,5 +19,6 @@ def answer_once(request: CloseRequest, key: str, run: Callable[[], Response]) ->
     """What `run` answers, or the stored answer of the first time: `crm.idempotency.answer_once`, for the API key."""
     caller = request.caller
     owner = caller.api_key.pk if caller.api_key else caller.user.pk
-    said = digest_of([request.data, sorted(request.query_params.lists())])
-    return idempotency.answer_once(Attempt(caller.organization.pk, owner, quote(request.path_info), key, said), run)
+    said = digests_of([request.data, sorted(request.query_params.lists())])
+    attempt = Attempt(caller.organization.pk, owner, quote(request.path_info), key, said)
+    return idempotency.answer_once(attempt, run)

@@ -22,7 +22,7 @@ from crm.api.gomega.errors import answer_to, error_body
 from crm.api.gomega.rates import Rate, headers_of, rate_of, untouched
 from crm.auth import Caller
 from crm.errors import Forbidden
-from crm.idempotency import HEADER, Attempt, digest_of, read_key
+from crm.idempotency import HEADER, Attempt, digests_of, read_key
 
 READ = "public_api:leads:read"
 WRITE = "public_api:leads:write"
@@ -87,7 +87,7 @@ class GomegaView(APIView):
             return run()
         self.is_repeatable = True
         customer = request.caller.organization.pk
-        attempt = Attempt(customer, customer, quote(request.path_info), key, digest_of(request.data))
+        attempt = Attempt(customer, customer, quote(request.path_info), key, digests_of(request.data))
         return idempotency.answer_once(attempt, run)
 
     def handle_exception(self, exc: Exception) -> Response:

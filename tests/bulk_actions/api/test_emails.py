@@ -12,7 +12,7 @@ from crm.mail import delivery
 from crm.models import EmailAccount, EmailTemplate, LeadStatus, Membership, Organization, Role
 from tests import factories
 from tests.bulk_actions.helpers import run_to_end
-from tests.bulk_actions.test_emails import people
+from tests.bulk_actions.mailing import people
 from tests.conftest import client_with
 from tests.contract import check
 from tests.smtp import Post
@@ -21,11 +21,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 EMAIL = "/api/v1/bulk_action/email/"
 ALL = {"type": "match_all"}
-
-
-@pytest.fixture
-def template(organization: Organization) -> EmailTemplate:
-    return factories.EmailTemplateFactory.create(organization=organization)
 
 
 @pytest.fixture

@@ -1,13 +1,16 @@
 """A reserved mail leaves once, whatever servers do to it."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from math import inf
 from threading import Barrier, Thread
 from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -228,6 +231,39 @@ def test_a_slow_server_gets_few_mails_per_chunk_and_the_rest_go_back(post: Post,
     deliver_all()
     assert set(post.recipients.values()) == {1}
     assert len(post.letters) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_chunk_that_has_left_takes_the_next_one_in_hand_with_its_own_commit(
+    post: Post, reserve: Reserve, settings: Settings
+) -> None:
+    settings.MAIL_CHUNK_SECONDS = 10
+    for number in range(35):
+        reserve(f"ida{number}@oakvale.example")
+    in_hand: list[int] = []
+
+    def look(sources: set[UUID]) -> set[UUID]:
+        in_hand.append(OutboxMail.objects.filter(state=MailState.SENDING).count())
+        return sources
+
+    delivery.register_gate(look)
+    with CaptureQueriesContext(connection) as queries:
+        assert delivery.deliver_chunk(until=inf) == 35
+
+    assert in_hand == [10, 10, 10, 5], "never more than one chunk"
+    assert post.recipients == {f"ida{number}@oakvale.example": 1 for number in range(35)}
+    assert [query["sql"] for query in queries].count("COMMIT") == 1 + 4, "the first claim, and each chunk"
+
+
+def test_behind_a_chunk_with_trouble_nothing_is_taken_in_hand(post: Post, reserve: Reserve, settings: Settings) -> None:
+    settings.MAIL_CHUNK_SECONDS = 10
+    mails = [reserve(f"ida{number}@oakvale.example") for number in range(15)]
+    post.refuse_recipient["ida3@oakvale.example"] = "450 4.2.1 Mailbox busy"
+
+    assert delivery.deliver_chunk(until=inf) == 10
+    assert Counter(map(state_of, mails)) == {MailState.SENT: 9, MailState.RESERVED: 6}
+    assert delivery.deliver_chunk(until=inf) == 5
+    assert Counter(map(state_of, mails)) == {MailState.SENT: 14, MailState.RESERVED: 1}
 
 
 def test_a_mail_that_cannot_be_built_is_an_error_and_stops_nobody(post: Post, reserve: Reserve) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from config.celery import app
-from crm import tasks
+from crm import doorbells, tasks
 from crm.mail import delivery, doorbell
 from crm.mail.outbox import reserve_notice
 from crm.models import MailState, Organization, OutboxMail, Purpose, User
@@ -168,6 +168,21 @@ def test_the_sweep_rings_when_mail_is_due_and_only_then(
     assert waiting() == 1
 
     tasks.deliver_mail()
+    tasks.sweep_mail()
+    assert waiting() == 1
+
+
+@pytest.mark.django_db
+def test_a_ring_that_was_in_the_hand_of_a_killed_worker_is_rung_again_by_the_sweep(
+    organization: Organization, user: User, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve(organization, user, uuid.uuid4())
+    tasks.sweep_mail()
+    with app.connection_for_write() as broker:
+        broker.default_channel.client.delete("doorbell:mail")  # the queue has the name of the mark here
+    tasks.sweep_mail()
+    assert waiting() == 0, "it may be on its way"
+    monkeypatch.setattr(doorbells, "LOST_SECONDS", 0)
     tasks.sweep_mail()
     assert waiting() == 1
 

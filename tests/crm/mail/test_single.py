@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -182,6 +183,31 @@ def test_what_is_leaving_is_neither_changed_nor_deleted(write: Write, close: Clo
         assert answer.status_code == 400
         assert "leaving" in answer.json()["errors"][0]
     assert OutboxMail.objects.get().subject == "Hello"
+
+
+@pytest.mark.parametrize("ask", ["put", "delete"])
+def test_a_mail_that_delivery_puts_back_meanwhile_is_not_sent_twice_nor_after_its_end(
+    write: Write, close: Close, ask: str
+) -> None:
+    path = f"{PATH}{ok(write())['id']}/"
+    OutboxMail.objects.update(state=MailState.SENDING, claim=1, claimed_at=timezone.now())
+    looks = 0
+
+    def put_back(execute: Callable[..., object], sql: str, *rest: object) -> object:
+        """Right behind the first look at the mails."""
+        nonlocal looks
+        found = execute(sql, *rest)
+        if "crm_outboxmail" in sql:
+            looks += 1
+            if looks == 1:
+                OutboxMail.objects.update(state=MailState.RESERVED, claim=None, claimed_at=None)
+        return found
+
+    with connection.execute_wrapper(put_back):
+        answer = close.put(path, {"subject": "Another"}) if ask == "put" else close.delete(path)
+    assert answer.status_code == 400, answer.content
+    assert looks > 2, "at the mails, the one above among them"
+    assert OutboxMail.objects.count() == Activity.objects.count() == 1
 
 
 def test_who_does_not_want_mail_gets_none(write: Write, organization: Organization) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from crm.mail import suppression
 from crm.models import (
@@ -372,6 +373,18 @@ def test_two_ticks_at_once_never_do_a_step_twice(world: World) -> None:
     assert OutboxMail.objects.count() == 120
     assert Task.objects.count() == 60
     assert SequenceSubscription.objects.filter(status="finished", steps_done=3).count() == 60
+
+
+def test_a_tick_takes_as_many_statements_for_many_as_for_few(world: World) -> None:
+    sequence = world.sequence({}, {"step_type": "call"}, {"delay": DAY})
+    statements = []
+    for people in (3, 30):
+        for number in range(people):
+            world.subscribe(sequence, world.contact(f"ida{number}@oakvale{people}.example"))
+        with CaptureQueriesContext(connection) as queries:
+            assert world.clock.tick() == 2 * people, "the mail, and at once the call"
+        statements.append(len(queries))
+    assert statements[0] == statements[1]
 
 
 def test_a_tick_advances_10_000_of_100_000_in_seconds_and_flat_memory(

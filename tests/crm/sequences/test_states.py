@@ -5,12 +5,16 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
+from crm.contacts import delete_contact
+from crm.errors import Invalid
 from crm.mail import events, suppression
 from crm.mail.events import Happening, MailEvent
 from crm.models import Activity, OutboxMail, SequenceSubscription, SubscriptionStatus
 from crm.sequences import states
 from crm.sequences.states import Reason
+from crm.sequences.subscriptions import delete_subscription
 from tests import factories
 from tests.crm.sequences.conftest import World
 from tests.sessions import other_session, wait_until_blocked
@@ -131,3 +135,29 @@ def test_a_reply_to_a_finished_subscription_holds_its_last_mail(world: World, st
     events.announce(MailEvent(Happening.REPLY, one.organization_id, one.contact_email, subscription_id=one.pk))
     assert status_of(one) == ("finished", None)
     assert mail_states() == ["withheld"]
+
+
+def test_a_subscription_is_not_deleted_while_its_mail_is_in_hand(world: World) -> None:
+    one = world.subscribe(world.sequence({}))
+    world.clock.tick()
+    OutboxMail.objects.update(state="sending", claim=1, claimed_at=timezone.now())
+    with pytest.raises(Invalid, match="leaving just now"):
+        delete_subscription(caller=world.caller, subscription_id=one.pk)
+    assert states.open_sources({one.pk}) == {one.pk}
+    OutboxMail.objects.update(state="reserved", claim=None, claimed_at=None)
+    delete_subscription(caller=world.caller, subscription_id=one.pk)
+    assert OutboxMail.objects.get().state == "withheld"
+    assert not SequenceSubscription.objects.exists()
+
+
+def test_mail_that_waits_does_not_leave_once_its_contact_is_deleted(world: World) -> None:
+    gone, other = (world.contact(f"p{number}@oakvale.example") for number in range(2))
+    sequence = world.sequence({})
+    for contact in (gone, other):
+        world.subscribe(sequence, contact)
+    world.clock.tick()
+    delete_contact(contact_id=gone.pk, organization=gone.organization)
+    assert dict(OutboxMail.objects.values_list("address", "state")) == {
+        "p0@oakvale.example": "withheld",
+        "p1@oakvale.example": "reserved",
+    }

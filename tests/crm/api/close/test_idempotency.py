@@ -1,5 +1,7 @@
 """A POST that creates, sent twice under one key, is carried out once."""
 
+import hashlib
+import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -43,6 +45,25 @@ def test_status_and_headers_of_the_first_answer_are_replayed_too(close: Close) -
     first, again = (keyed(close, "/pipeline/", {"name": "Sales"}) for _ in range(2))
     assert (again.status_code, again["Location"], again.json()) == (201, first["Location"], first.json())
     assert Pipeline.objects.count() == 1
+
+
+def test_a_plain_digest_of_the_body_is_nowhere_kept(close: Close) -> None:
+    keyed(close, "/lead/", {"name": "a"})
+    plain = json.dumps([{"name": "a"}, []], sort_keys=True, separators=(",", ":")).encode()
+    kept = IdempotentAnswer.objects.get()
+    assert len(kept.request_sha256) == 64
+    assert kept.request_sha256 != hashlib.sha256(plain).hexdigest()
+
+
+def test_a_new_secret_key_forgets_no_answer_while_the_former_one_is_a_fallback(
+    close: Close, settings: Settings
+) -> None:
+    first = keyed(close, "/lead/", {"name": "a"})
+    former, settings.SECRET_KEY = settings.SECRET_KEY, "a new key of more than thirty-two characters"
+    settings.SECRET_KEY_FALLBACKS = [former]
+    assert keyed(close, "/lead/", {"name": "a"}).content == first.content
+    assert keyed(close, "/lead/", {"name": "b"}).status_code == 409
+    assert Lead.objects.count() == 1
 
 
 @pytest.mark.parametrize(
