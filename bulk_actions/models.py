@@ -16,10 +16,10 @@ class Kind(models.TextChoices):
     DELETE = "delete"
     EDIT = "edit"
     EMAIL = "email"
+    SEQUENCE_SUBSCRIPTION = "sequence_subscription"
     DEAL_UPDATE = "deal_update"
     DEAL_DELETE = "deal_delete"
     IMPORT = "import"
-    SEQUENCE_SUBSCRIPTION = "sequence_subscription"
 
 
 DEFAULT_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core import signing
 from django.db import connection
 
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import MAILING, WITH_OBJECTS
 from bulk_actions.actions.email import MESSAGES
 from bulk_actions.models import BulkAction
 from bulk_actions.targets import n_with, objects_of, refuse_purged, rows_of
