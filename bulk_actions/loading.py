@@ -9,8 +9,9 @@ from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from bulk_actions import doorbell, locks, seals, undoing
+from bulk_actions import doorbell, locks, seals, staging, undoing
 from bulk_actions.actions import ACTIONS
+from bulk_actions.export_targets import finds_opportunities, opportunities_to_export
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -45,6 +46,8 @@ def load(action_id: UUID) -> None:
     # Before the transaction: a large query takes seconds to compile, and a transaction must not lie idle for long.
     sealed = seals.given_to(action)
     is_undo = action.undo_of_id is not None
+    if action.is_of_file and not staging.stage(action):
+        return
     targets, parameters = targets_of(action) if sealed is None and not is_undo else ("", ())
     try:
         with transaction.atomic():
@@ -123,17 +126,20 @@ def freeze(action_id: UUID, targets: str, parameters: tuple[object, ...]) -> int
 
 
 def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
-    """A SELECT of the lead ids, each once, in the order of the job's sort.
+    """A SELECT of the lead ids, each once, in the order of the job's sort; of an import from a file those of its rows.
 
     The limit counts what the query finds: the first N contacts, say, and then the leads of those (close-api.md 3.9).
     """
+    if action.is_of_file:
+        return staging.targets_of(action)
     queryset = target_queryset(action)
     if queryset.query.is_empty():
         return "SELECT NULL::uuid WHERE false", ()
     sql, parameters = queryset.query.sql_with_params()
     if action.results_limit is not None:
         sql += f" LIMIT {action.results_limit:d}"
-    if queryset.model is not Lead:  # the leads of the objects found, each at the place of its first object
+    if queryset.model is not Lead and not finds_opportunities(action):
+        # the leads of the objects found, each at the place of its first object
         sql = (
             "SELECT lead_id FROM"
             f" (SELECT lead_id, row_number() OVER () AS rank FROM ({sql}) AS object(lead_id)) AS placed"
@@ -144,6 +150,8 @@ def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
 
 def target_queryset(action: BulkAction) -> QuerySet:
     """The leads of the job, or of the other objects that its query finds: a queryset of their ids, in its order."""
+    if finds_opportunities(action):
+        return opportunities_to_export(action)
     queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
     return queryset.values_list("pk" if queryset.model is Lead else "lead")
 

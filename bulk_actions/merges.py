@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from bulk_actions.at_once import begin, go_on
+from bulk_actions.merged import done_to_leads
 from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome, Outcome
 from bulk_actions.services import finish
 from crm.auth import Caller
@@ -18,16 +19,6 @@ from crm.merging import Merged, Row, Rules, merge_rows
 from crm.merging import Outcome as RowOutcome
 
 _SKIPPED = "The row is about this lead, and the call leaves what is there as it is."
-# The lead of each of these contacts, addresses and numbers.
-_LEADS_OF_PARTS = """
-    SELECT id, lead_id FROM crm_contact WHERE id = ANY(%(contact)s)
-    UNION ALL
-    SELECT detail.id, contact.lead_id FROM crm_contactemail AS detail
-    JOIN crm_contact AS contact ON contact.id = detail.contact_id WHERE detail.id = ANY(%(email)s)
-    UNION ALL
-    SELECT detail.id, contact.lead_id FROM crm_contactphone AS detail
-    JOIN crm_contact AS contact ON contact.id = detail.contact_id WHERE detail.id = ANY(%(phone)s)
-"""
 
 
 @transaction.atomic
@@ -46,7 +37,7 @@ def merge_at_once(
     if refused:
         action.params["failed"] += refused
         action.save(update_fields=["params"])
-    done = _done_to_leads(merged)
+    done = done_to_leads(merged)
     touched = dict.fromkeys(result.lead_id for result in merged.results if result.lead_id)
     skipped = {
         result.lead_id
@@ -85,34 +76,3 @@ def _write_batch(
         )
         for key in left
     )
-
-
-def _done_to_leads(merged: Merged) -> dict[UUID, dict[str, object]]:
-    """What was done to each lead that was made or changed, as the ledger keeps it (`actions/imports.py`)."""
-    done: dict[UUID, dict[str, object]] = {key: {"created": True} for key in merged.new_leads}
-    lead_of = _leads_of_parts(merged)
-
-    def about(table: str, key: UUID) -> dict[str, object]:
-        lead_id = key if table == "lead" else lead_of[key]
-        return done.setdefault(lead_id, {"created": False, "changes": [], "made": []})
-
-    for change in merged.changes:
-        told = {
-            "table": change.table, "id": str(change.id), "before": dict(change.before), "after": dict(change.after)
-        }  # fmt: skip
-        about(change.table, change.id)["changes"].append(told)
-    for table, key in [*(("contact", key) for key in merged.new_contacts), *merged.new_details]:
-        about(table, key)["made"].append({"table": table, "id": str(key)})
-    return done
-
-
-def _leads_of_parts(merged: Merged) -> dict[UUID, UUID]:
-    parts: dict[str, list[UUID]] = {"contact": list(merged.new_contacts), "email": [], "phone": []}
-    for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
-        if table != "lead":
-            parts[table].append(key)
-    if not any(parts.values()):
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(_LEADS_OF_PARTS, parts)
-        return dict(cursor.fetchall())

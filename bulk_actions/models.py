@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from bulk_actions.imported import ImportRow as ImportRow
+from bulk_actions.imported import Upload as Upload
 from bulk_actions.states import ACTIVE, FINAL, Status
 from crm.ids import close_id
 from crm.models.base import Dated, Keyed, plain_reference
@@ -20,6 +22,7 @@ class Kind(models.TextChoices):
     DEAL_UPDATE = "deal_update"
     DEAL_DELETE = "deal_delete"
     IMPORT = "import"
+    EXPORT = "export"
 
 
 DEFAULT_FAILURE_RATIO = 0.5  # more of its leads failed, and a job pauses itself
@@ -47,6 +50,7 @@ PREFIX = {
     Kind.DEAL_UPDATE: "bulkdealupdate",
     Kind.DEAL_DELETE: "bulkdealdelete",
     Kind.IMPORT: "bulkimport",
+    Kind.EXPORT: "expo",
 }
 # The targets of these are deals, not leads: `lead_ids` and `lead` of the ledger hold the keys of opportunities. They
 # are carried out within BlueAI's calls (`bulk_actions.at_once`); Close's API does not serve them.
@@ -136,10 +140,27 @@ class BulkAction(Keyed, Dated):
         """`bulkedit_…`, `bulkdelete_…`: the id as Close's API spells it."""
         return close_id(PREFIX[Kind(self.kind)], self.pk)
 
+    @property
+    def is_of_file(self) -> bool:
+        """Whether its targets are the rows of a file (`ImportRow`), whose keys stand in `lead_ids` and `lead` there.
+
+        Those of the undo of such an import are leads.
+        """
+        return self.kind == Kind.IMPORT and "upload_id" in self.params and self.undo_of_id is None
+
+    @property
+    def is_over_contacts(self) -> bool:
+        """Whether its targets are contacts: it is the undo of an import of such."""
+        is_undo = self.kind == Kind.IMPORT and self.undo_of_id is not None
+        return is_undo and self.params.get("records") == "contacts"
+
 
 def spelled_target(action: BulkAction, key: UUID) -> str:
     """The id of one of the job's targets, as Close spells it."""
-    return close_id("oppo" if action.kind in OVER_DEALS else "lead", key)
+    if action.is_over_contacts:
+        return close_id("cont", key)
+    prefix = "oppo" if action.kind in OVER_DEALS else "importrow" if action.is_of_file else "lead"
+    return close_id(prefix, key)
 
 
 class Preview(Keyed):
@@ -218,6 +239,31 @@ class Batch(models.Model):
                 name="batch_progress",
             ),
         ]
+
+
+class ExportFile(Keyed):
+    """One try to write the file of an export. It is complete, and may be given away, once `date_finished` is set.
+
+    `name` is its name in the storage (`settings.STORAGES["exports"]`), which no other try has. `n_rows` counts while
+    it is written; `size` is in bytes, compressed as it lies there.
+    """
+
+    organization = models.ForeignKey("crm.Organization", models.CASCADE, related_name="+", db_index=False)
+    action = plain_reference("bulk_actions.BulkAction")
+    name = models.TextField()
+    n_rows = models.BigIntegerField(db_default=0)
+    size = models.BigIntegerField(null=True)
+    date_created = models.DateTimeField(db_default=Now())
+    date_finished = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["action"], name="export_file_action"),
+            models.Index(fields=["date_created"], name="export_file_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Outcome(models.TextChoices):

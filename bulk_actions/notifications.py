@@ -3,7 +3,8 @@
 from django.conf import settings
 from django.db.models import Count
 
-from bulk_actions.actions import MAILING, SUBSCRIBING, describe
+from bulk_actions.actions import EXPORTING, MAILING, SUBSCRIBING, describe
+from bulk_actions.export_files import finished_file, link_to
 from bulk_actions.models import OVER_DEALS, BulkAction, LeadOutcome
 from bulk_actions.states import Status
 from crm.mail.outbox import reserve_notice
@@ -31,11 +32,13 @@ def _headline(action: BulkAction) -> str:
 
 
 def _body(action: BulkAction) -> str:
+    if action.kind in EXPORTING:
+        return _body_of_export(action)
     lines = [
         f"Your bulk action has ended: {_headline(action).lower()}.",
         "",
         f"What:       {describe(action)}",
-        f"{'Deals' if action.kind in OVER_DEALS else 'Leads'}:      {_number(action.n_leads)}",
+        f"{_targets(action) + ':':11} {_number(action.n_leads)}",
         *_counts(action),
     ]
     counts = (action.n_succeeded, action.n_unchanged, action.n_skipped, action.n_failed, action.n_unknown)
@@ -50,7 +53,7 @@ def _body(action: BulkAction) -> str:
         LeadOutcome.objects.filter(action=action.pk).values("outcome", "code").annotate(n=Count("pk")).order_by("-n")
     )
     if reasons:
-        objects = "subscriptions" if action.kind in SUBSCRIBING else "leads"
+        objects = "subscriptions" if action.kind in SUBSCRIBING else _targets(action).lower()
         what = "mails were not made" if action.kind in MAILING else f"{objects} were skipped or failed"
         lines += ["", f"Why {what}:"]
         lines += [f"  {row['outcome']}: {row['code']}: {_number(row['n'])}" for row in reasons]
@@ -60,6 +63,32 @@ def _body(action: BulkAction) -> str:
     if action.created_by.is_staff:
         lines.append(f"Admin:      {settings.PUBLIC_URL}/admin/bulk_actions/bulkaction/{action.pk}/change/")
     return "\n".join(lines) + "\n"
+
+
+def _targets(action: BulkAction) -> str:
+    return "Deals" if action.kind in OVER_DEALS else "Rows" if action.is_of_file else "Leads"
+
+
+def _body_of_export(action: BulkAction) -> str:
+    address = f"{settings.PUBLIC_URL}/api/v1/export/{action.api_id}/"
+    lines = [
+        f"Your export has ended: {_headline(action).lower()}.",
+        "",
+        f"What:       {describe(action)}",
+    ]
+    file = finished_file(action)
+    if file is not None:
+        hours, days = settings.EXPORT_LINK_SECONDS // 3600, settings.EXPORT_FILE_DAYS
+        lines += [
+            f"Rows:       {_number(file.n_rows)}",
+            f"File:       {link_to(action, file)}",
+            "",
+            f"The link is good for {hours} hours, and gives the file to whoever has it. The file is kept {days} days:",
+            f"until then {address} gives new links.",
+        ]
+    if action.error_message:
+        lines.append(f"Reason:     {action.error_message}")
+    return "\n".join([*lines, "", f"Id:         {action.api_id}", f"API:        {address}"]) + "\n"
 
 
 def _counts(action: BulkAction) -> list[str]:

@@ -10,8 +10,10 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from bulk_actions.export_files import forget_old_files
 from bulk_actions.models import BulkAction
 from bulk_actions.scrubbing import scrub_ledgers
+from bulk_actions.uploads import forget_old_uploads
 from crm.idempotency import forget_answers_with, forget_old_answers
 from crm.mail.inbound import forget_received
 from crm.mail.outbox import forget_mails
@@ -24,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 PIECE = 5000  # leads a minute, 7 million a day: the ledgers are read once for all of them, which is what costs
 _TRANSACTION = 1000  # leads removed in one: 0.2 s
+_FILES = 100  # of exports, removed in one run
 _BATCHES = 200  # of a ledger, 1,000 leads each, and as many times ten outcomes, removed in one transaction
+_UPLOADS = 20  # files removed in a run
 _SECONDS = 10.0  # a run begins nothing new after so long: sweeps wait for it
 _LOCK_SECONDS = 1.0
 _ERASE_LOCK_SECONDS = 30.0
@@ -32,7 +36,7 @@ _ERASE_LOCK_SECONDS = 30.0
 
 def purge() -> None:
     """One run of the minute: leads that were deleted long ago, old ledgers, old answers to be repeated, what is noted
-    of mail that came in long ago, ended sessions, old deliveries to webhooks."""
+    of mail that came in long ago, ended sessions, old deliveries to webhooks, files of exports."""
     deadline = time.monotonic() + _SECONDS
     for _ in range(PIECE // _TRANSACTION):
         if purge_deleted(older_than=timedelta(days=settings.LEAD_PURGE_DAYS), limit=_TRANSACTION) < _TRANSACTION:
@@ -43,6 +47,8 @@ def purge() -> None:
     forget_old_answers(limit=PIECE)
     forget_old_sessions(limit=PIECE)
     forget_old_deliveries(limit=PIECE)
+    forget_old_files(limit=_FILES)
+    forget_old_uploads(limit=_UPLOADS)
     forget_received(older_than=timedelta(days=settings.INBOUND_MAIL_DAYS), limit=PIECE)
 
 
@@ -83,6 +89,7 @@ _MARKED = """
 SELECT id FROM bulk_actions_bulkaction AS action
 WHERE date_ledger_purged IS NOT NULL
   AND (EXISTS (SELECT FROM bulk_actions_batch WHERE action_id = action.id)
+    OR EXISTS (SELECT FROM bulk_actions_importrow WHERE action_id = action.id)
     OR EXISTS (SELECT FROM bulk_actions_leadoutcome WHERE action_id = action.id))
 """
 _REMOVE = """
@@ -93,8 +100,12 @@ WITH outcomes AS (
 batches AS (
     DELETE FROM bulk_actions_batch WHERE id IN (
         SELECT id FROM bulk_actions_batch WHERE action_id = %(action)s
-        LIMIT %(batches)s FOR UPDATE SKIP LOCKED) RETURNING id)
-SELECT (SELECT count(*) FROM outcomes) + (SELECT count(*) FROM batches)
+        LIMIT %(batches)s FOR UPDATE SKIP LOCKED) RETURNING id),
+rows AS (
+    DELETE FROM bulk_actions_importrow WHERE id IN (
+        SELECT id FROM bulk_actions_importrow WHERE action_id = %(action)s
+        LIMIT %(batches)s * 100 FOR UPDATE SKIP LOCKED) RETURNING id)
+SELECT (SELECT count(*) FROM outcomes) + (SELECT count(*) FROM batches) + (SELECT count(*) FROM rows)
 """
 
 

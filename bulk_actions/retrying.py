@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.db import transaction
 
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import EXPORTING, MAILING
 from bulk_actions.models import OVER_DEALS, BulkAction, Kind, LeadOutcome, Outcome
 from bulk_actions.repeats import order_over, refuse_unfinished
 from bulk_actions.services import create_bulk_action
@@ -31,9 +31,12 @@ def retry(
     the new job sends the very mails that may have left once more, if a person has said `confirm_possible_duplicates`
     true. Raises FieldErrors("status") for a job that has not ended, FieldErrors("outcome") when it has none such,
     `LedgerPurged`; `Conflict` while another retry of a job that sends mail lives; `Invalid` for a job over deals
-    and an import.
+    and an import that came within a call, and for an export.
     """
-    if action.kind in (*OVER_DEALS, Kind.IMPORT) and action.undo_of_id is None:
+    if action.kind in EXPORTING:
+        raise Invalid(["An export is not tried again as a job: ask for a new one."])
+    within_a_call = action.kind in (*OVER_DEALS, Kind.IMPORT) and not action.is_of_file
+    if within_a_call and action.undo_of_id is None:
         raise Invalid(["A bulk change of deals, or an import, is not tried again as a job: send it again."])
     with transaction.atomic():
         original = BulkAction.objects.select_for_update(no_key=True).get(pk=action.pk)  # one retry at a time

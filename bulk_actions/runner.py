@@ -25,8 +25,8 @@ from django.db import (
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from bulk_actions import breaker, canary, doorbell, ledger, locks, mails, matches, slots, turns
-from bulk_actions.actions import APPLYING, MAILING, change_of
+from bulk_actions import breaker, canary, doorbell, exports, ledger, locks, mails, matches, slots, turns
+from bulk_actions.actions import APPLYING, EXPORTING, MAILING, change_of
 from bulk_actions.errors import JobImpossible
 from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction, OnChanged
@@ -100,6 +100,9 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
     if action.status not in ACTIVE and not slots.start_if_free(action):
         return Slice.NOTHING
     load(action_id)
+    if action.kind in EXPORTING:
+        exports.write(action_id)
+        return Slice.NOTHING
     if action.kind in MAILING:
         mails.let_go(action)
     if action.on_changed == OnChanged.SKIP:

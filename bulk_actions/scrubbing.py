@@ -45,6 +45,28 @@ batches AS (
 SELECT (SELECT count(*) FROM batches), (SELECT count(*) FROM outcomes)
 """
 
+_SCRUB_ROWS = """
+WITH gone AS MATERIALIZED (SELECT unnest(%(leads)s::uuid[]) AS lead_id),
+rows AS (
+    UPDATE bulk_actions_importrow
+    SET data = NULL, value = NULL, message = CASE WHEN code IS NOT NULL THEN %(message)s END
+    WHERE action_id = %(action)s AND lead_id IN (SELECT lead_id FROM gone) AND data IS NOT NULL
+    RETURNING id),
+batches AS (
+    UPDATE bulk_actions_batch AS batch
+    SET before = (
+        SELECT jsonb_agg(
+            CASE WHEN (value->>'lead')::uuid IN (SELECT lead_id FROM gone) THEN 'null' ELSE value END ORDER BY place)
+        FROM jsonb_array_elements(before) WITH ORDINALITY AS kept(value, place))
+    WHERE id IN (
+        SELECT batch.id FROM bulk_actions_batch AS batch, unnest(batch.changed_ids) AS changed(row_id)
+        WHERE batch.action_id = %(action)s AND batch.before IS NOT NULL AND changed.row_id IN (
+            SELECT id FROM bulk_actions_importrow
+            WHERE action_id = %(action)s AND lead_id IN (SELECT lead_id FROM gone)))
+    RETURNING id)
+SELECT (SELECT count(*) FROM batches), (SELECT count(*) FROM rows)
+"""
+
 
 @dataclass
 class Scrubbed:
@@ -88,7 +110,11 @@ def _scrub(action_id: UUID, lead_ids: Sequence[UUID], wait_seconds: float) -> tu
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{wait_seconds * 1000:.0f}ms"])
         locks.hold_ledger(action_id)
         cursor.execute(_SCRUB, {"leads": list(lead_ids), "action": action_id, "message": SCRUBBED})
-        return cursor.fetchone()
+        found = cursor.fetchone()
+        # Of an import from a file the targets are rows, and the leads stand in what it keeps of each.
+        cursor.execute(_SCRUB_ROWS, {"leads": list(lead_ids), "action": action_id, "message": SCRUBBED})
+        n_batches, n_rows = cursor.fetchone()
+        return found[0] + n_batches, found[1] + n_rows
 
 
 def _ledgers(organization_id: UUID, lead_ids: Sequence[UUID]) -> list[UUID]:

@@ -156,8 +156,19 @@ def _condition(arguments: Arguments) -> Expression:
     action = BulkAction.objects.filter(pk=action_id, date_ledger_purged__isnull=True).first()
     if action is None:
         raise LedgerPurged
-    lead_ids = _lead_ids(outcomes) if action.kind not in WITH_OBJECTS else _leads_with_objects(action.kind)
+    if action.is_of_file:
+        lead_ids = _LEADS_OF_ROWS
+    else:
+        lead_ids = _lead_ids(outcomes) if action.kind not in WITH_OBJECTS else _leads_with_objects(action.kind)
     return _IsAmong(F("pk"), RawSQL(lead_ids, (action_id, outcomes)))
+
+
+# A lead that several rows are about counts with each of them.
+_LEADS_OF_ROWS = """
+    SELECT lead_id FROM bulk_actions_importrow
+    WHERE action_id = %s::uuid AND lead_id IS NOT NULL
+      AND CASE WHEN outcome IN ('created', 'updated') THEN 'succeeded' ELSE outcome END = ANY(%s)
+"""
 
 
 def _lead_ids(outcomes: Collection[str]) -> str:

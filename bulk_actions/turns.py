@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from bulk_actions import slots
-from bulk_actions.models import Priority
+from bulk_actions.models import Kind, Priority
 
 _WEIGHT = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 4}  # of a turn, among the jobs of one organization
 
@@ -27,7 +27,9 @@ def turn_of(action_id: UUID) -> Turn:
     `BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT` together, and its jobs share its part of the workers. What no other job
     wants, a job may have.
     """
-    running = list(slots.at_work().values_list("pk", "organization", "priority", "leads_per_minute", named=True))
+    running = list(
+        slots.at_work().values_list("pk", "organization", "kind", "priority", "leads_per_minute", named=True)
+    )
     mine = next((row for row in running if row.pk == action_id), None)
     if mine is None:
         return Turn(settings.BULK_SLICE_SECONDS, 1)  # it does not run: the next step will see that
@@ -37,6 +39,8 @@ def turn_of(action_id: UUID) -> Turn:
     if len(running) > 1 or at_the_door:
         weights = sum(_WEIGHT[row.priority] for row in siblings)
         seconds = settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT * _WEIGHT[mine.priority] / weights
+    if mine.kind == Kind.IMPORT:
+        return Turn(seconds, 1)  # rows are merged in their order, one merge of an organization at a time
     if mine.leads_per_minute is not None:
         return Turn(seconds, 1)  # its workers would only wait for each other (`pace.allowance`)
     # A job with a ceiling leaves its workers free most of the time.

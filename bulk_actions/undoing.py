@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from bulk_actions import locks, subscriptions
-from bulk_actions.actions import MAILING, SUBSCRIBING, UNDOABLE
+from bulk_actions.actions import EXPORTING, MAILING, SUBSCRIBING, UNDOABLE
 from bulk_actions.models import BulkAction, Kind
 from bulk_actions.repeats import order_over, refuse_unfinished
 from bulk_actions.services import create_bulk_action
@@ -24,11 +24,13 @@ def undo(*, action: BulkAction, caller: Caller, force: bool = False) -> BulkActi
     """A new job of the same kind that takes back what this one did; undos can be undone in turn.
 
     A lead is restored where it still holds what the job wrote, with `force` whatever it holds. Raises `Invalid` for a
-    job that sent mail; FieldErrors("status") for one that has not ended, or that deleted leads so long ago that they
-    are purged; `LedgerPurged`; `Conflict` when it has been undone, or is being undone.
+    job that sent mail and for an export; FieldErrors("status") for one that has not ended, or that deleted leads so
+    long ago that they are purged; `LedgerPurged`; `Conflict` when it has been undone, or is being undone.
     """
     if action.kind in MAILING:
         raise Invalid(["Mail cannot be unsent: this job cannot be undone. Cancel it to stop what has not left yet."])
+    if action.kind in EXPORTING:
+        raise Invalid(["An export changes nothing: there is nothing to undo."])
     with transaction.atomic():
         original = BulkAction.objects.select_for_update(no_key=True).get(pk=action.pk)  # one undo at a time
         refuse_unfinished(original, "undo")
@@ -118,9 +120,48 @@ _GIVEN = """
 """
 
 
+# What an import from a file did to each lead (or contact, where its rows are such), in the words of
+# `actions/imports.py`: several of its batches may have changed one lead, so of each value the first before and the last
+# after. A lead that it made is deleted, whatever it did to it later.
+_CHANGED_BY_ROWS = f"""
+    WITH did AS MATERIALIZED (
+        SELECT coalesce(before->>'contact', before->>'lead')::uuid AS lead_id, place, before AS what
+        FROM ({_CHANGED}) AS changed
+        WHERE before ? 'created'),
+    lead AS (
+        SELECT lead_id, min(place) AS place, bool_or((what->>'created')::boolean) AS created,
+               (array_agg(what->'at' ORDER BY place DESC))[1] AS at
+        FROM did GROUP BY lead_id),
+    value AS (
+        SELECT lead_id, change->'table' AS kind, change->'id' AS id, wrote.key,
+               (array_agg(change->'before'->wrote.key ORDER BY place))[1] AS was,
+               (array_agg(wrote.value ORDER BY place DESC))[1] AS wrote
+        FROM did CROSS JOIN LATERAL jsonb_array_elements(what->'changes') AS change
+        CROSS JOIN LATERAL jsonb_each(change->'after') AS wrote
+        GROUP BY 1, 2, 3, 4),
+    record AS (
+        SELECT lead_id, jsonb_build_object(
+                   'table', kind, 'id', id, 'after', jsonb_object_agg(key, wrote),
+                   'before', coalesce(jsonb_object_agg(key, was) FILTER (WHERE was IS NOT NULL), '{{}}')) AS change
+        FROM value GROUP BY lead_id, kind, id),
+    changes AS (SELECT lead_id, jsonb_agg(change) AS changes FROM record GROUP BY lead_id),
+    made AS (
+        SELECT lead_id, jsonb_agg(part) AS made
+        FROM did CROSS JOIN LATERAL jsonb_array_elements(what->'made') AS part GROUP BY lead_id)
+    SELECT place, lead_id, jsonb_build_object('from', NULL, 'to', CASE
+               WHEN created THEN jsonb_build_object('created', true, 'at', at)
+               ELSE jsonb_build_object(
+                   'created', false, 'at', at,
+                   'changes', coalesce(changes, '[]'), 'made', coalesce(made, '[]')) END) AS given
+    FROM lead LEFT JOIN changes USING (lead_id) LEFT JOIN made USING (lead_id)
+"""
+
+
 def _changed(source: BulkAction) -> tuple[str, Mapping[str, object]]:
     """A SELECT of the leads that the job has changed, with what it wrote to each and what that held before; and its
     parameters."""
+    if source.is_of_file:
+        return _CHANGED_BY_ROWS, {}
     if source.kind in SUBSCRIBING:
         sql, parameters = SUBSCRIBING[source.kind].given(source)
         return subscriptions.changed_by(source, sql), parameters

@@ -90,6 +90,15 @@ STATIC_URL = "static/"
 STATIC_ROOT = HOME.path / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Of several hosts one that they share: a folder that all of them have, or an S3-compatible store
+    "exports": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": HOME.path / "exports", "file_permissions_mode": 0o600},
+    },
+    "uploads": {  # files that are to be imported; as "exports"
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": HOME.path / "uploads", "file_permissions_mode": 0o600},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True  # a source checkout serves the admin without a collectstatic
@@ -234,6 +243,9 @@ BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's
 BULK_RESUME_DAYS = 7
 LEAD_PURGE_DAYS = 30
 BULK_LEDGER_DAYS = 90  # after a job's end; then only its counts are known
+EXPORT_FILE_DAYS = 7  # from when it was begun
+EXPORT_STALL_SECONDS = 300  # that writing a file may wait for its storage, its transaction open
+EXPORT_LINK_SECONDS = 6 * 3600  # then it is asked for again
 INBOUND_MAIL_DAYS = 90  # what is noted of a message that came in; one that comes again is known for so long
 SEARCH_STATEMENT_TIMEOUT_SECONDS = 10
 SEARCH_CURSOR_SECONDS = 300  # so long a page may be asked for after the one before

@@ -5,6 +5,7 @@ from bulk_actions.actions.deals import DealDelete, DealUpdate
 from bulk_actions.actions.delete import Delete
 from bulk_actions.actions.edit import Edit
 from bulk_actions.actions.email import Email
+from bulk_actions.actions.export import Export
 from bulk_actions.actions.imports import Import
 from bulk_actions.actions.sequence_subscription import SequenceSubscriptions
 from bulk_actions.models import BulkAction, Kind
@@ -18,10 +19,11 @@ CHANGING: dict[str, Changing] = {
 MAILING: dict[str, Mailing] = {Kind.EMAIL: Email()}
 SUBSCRIBING: dict[str, Subscribing] = {Kind.SEQUENCE_SUBSCRIPTION: SequenceSubscriptions()}
 MERGING: dict[str, Merging] = {Kind.IMPORT: Import()}
+EXPORTING: dict[str, Action] = {Kind.EXPORT: Export()}
 WITH_OBJECTS = frozenset({*MAILING, *SUBSCRIBING})  # objects of these are not their targets: mails, subscriptions
 APPLYING: dict[str, Mailing | Subscribing | Merging] = {**MAILING, **SUBSCRIBING, **MERGING}
 UNDOABLE: dict[str, Changing | Subscribing | Merging] = {**CHANGING, **SUBSCRIBING, **MERGING}
-ACTIONS: dict[str, Action] = {**CHANGING, **APPLYING}
+ACTIONS: dict[str, Action] = {**CHANGING, **APPLYING, **EXPORTING}
 
 
 def change_of(action: BulkAction) -> Change:
@@ -45,6 +47,7 @@ __all__ = [
     "ACTIONS",
     "APPLYING",
     "CHANGING",
+    "EXPORTING",
     "MAILING",
     "MERGING",
     "SUBSCRIBING",

@@ -110,8 +110,9 @@ class Changing(Action, Protocol):
 class Merging(Action, Protocol):
     """A kind that merges rows of data into leads (`crm.merging`), or takes that back (`bulk_actions.merges`)."""
 
-    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
-        """Work these batches, and write down what became of each lead, in the transaction at hand.
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> int | None:
+        """Work these batches, and write down what became of each lead or row, in the transaction at hand; returns how
+        many failed, where it knows of such.
 
         Raises JobImpossible when what the job refers to is gone.
         """

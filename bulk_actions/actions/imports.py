@@ -3,6 +3,7 @@
 What a merge did to each lead stands in the ledger as the lead's `before`:
 
     {"created": true}                                             the lead was made, with all that it came with
+                                                                  ("at": when it was last written to, if later)
     {"created": false, "changes": [{"table", "id", "before", "after"}], "made": [{"table", "id"}]}
 
 `changes` are those of `crm.merging.Change`, of the lead, its contacts, addresses and numbers; `made` are contacts,
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from django.db import connection
 
+from bulk_actions import file_imports
 from bulk_actions.actions.base import GONE_MESSAGE, Written
 from bulk_actions.models import BulkAction, Kind
 from crm.errors import Invalid
@@ -23,7 +25,8 @@ from crm.statuses import hold_statuses
 
 _MESSAGES = {
     "lead_gone": GONE_MESSAGE,
-    "changed_since": "The lead no longer holds what the job had written.",
+    "contact_gone": "The contact was deleted after the job had begun.",
+    "changed_since": "The lead or contact no longer holds what the job had written.",
     "value_gone": "What the lead held before is not a valid value any more.",
 }
 _DETAILS = {"email": ("crm_contactemail", "email"), "phone": ("crm_contactphone", "phone")}
@@ -31,25 +34,44 @@ _DETAILS = {"email": ("crm_contactemail", "email"), "phone": ("crm_contactphone"
 
 class Import:
     """`params`: `{"source": where the rows came from, "rows": how many, "failed": how many of them failed}`; of an
-    undo `{"force"}`. A call that brings a few rows is carried out at once (`bulk_actions.merges`)."""
+    undo `{"force"}`. A call that brings a few rows is carried out at once (`bulk_actions.merges`).
+
+    Of a file (`bulk_actions.file_imports`): `{"upload_id", "file": its name, "records": leads or contacts, "mapping":
+    the field of each column by its name, "match": keys in order, "match_field_id", "on_duplicate", "dry_run", "sheet",
+    "raw"}`; of BlueAI also `"required"` and `"fallbacks"`.
+    """
 
     kind = Kind.IMPORT
     permission = Permission.IMPORT
     max_leads = None
 
     def describe(self, action: BulkAction) -> str:
-        return f"Import {action.params['rows']:,} rows"
+        if not action.is_of_file:
+            return f"Import {action.params['rows']:,} rows"
+        how = "Try the import of" if action.params["dry_run"] else "Import"
+        return f"{how} {action.params['records']} from {action.params['file']}"
 
     def undo_params(self, action: BulkAction, *, force: bool) -> dict[str, object]:
         if action.undo_of_id is not None:
             raise Invalid(["The undo of an import cannot be undone: send the rows again."])
+        if action.params.get("dry_run"):
+            raise Invalid(["This was a dry run: there is nothing to undo."])
+        if action.params.get("records") == "contacts":
+            return {"force": force, "records": "contacts"}
         return {"force": force}
 
     def written(self, action: BulkAction) -> Written | None:
         return Written("'null'::jsonb")  # both sides of each change stand in `before`
 
-    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
-        """Take back what the merge did to each lead, where the lead still holds what it wrote (with `force` always)."""
+    def apply(self, action: BulkAction, batch_ids: Sequence[int]) -> int | None:
+        """Merge rows of a file, or take back what the merge did to each lead, where the lead still holds what it wrote
+        (with `force` always)."""
+        if action.is_of_file:
+            return file_imports.apply_rows(action, batch_ids)
+        self._take_back(action, batch_ids)
+        return None
+
+    def _take_back(self, action: BulkAction, batch_ids: Sequence[int]) -> None:
         hold_statuses(action.organization_id)
         fields = hold_rows(CustomField, "organization_id = %s ORDER BY id", [action.organization_id])
         keys = [field.key for field in CustomField.objects.filter(pk__in=fields)]
@@ -64,9 +86,13 @@ class Import:
             "codes": list(_MESSAGES),
         }
         with connection.cursor() as cursor:
-            cursor.execute(_LOCK_LEADS, common)
-            cursor.execute(_LOCK_CONTACTS, common)
-            cursor.execute(_JUDGE, common)
+            if action.is_over_contacts:
+                cursor.execute(_LOCK_THESE_CONTACTS, common)
+                cursor.execute(_JUDGE_CONTACTS, common)
+            else:
+                cursor.execute(_LOCK_LEADS, common)
+                cursor.execute(_LOCK_CONTACTS, common)
+                cursor.execute(_JUDGE, common)
             cursor.execute(_NOTE, common)
             for statement in (_DELETE_CREATED, _RESTORE_LEADS, _RESTORE_CONTACTS, *_RESTORE_DETAILS, *_REMOVE_DETAILS):
                 cursor.execute(statement, common)
@@ -132,11 +158,26 @@ _JUDGE = f"""
     SELECT target.batch_id, target.lead_id, target.was,
            CASE WHEN lead.id IS NULL OR lead.deleted_at IS NOT NULL OR coalesce(target.was, 'null') = 'null'
                     THEN 'lead_gone'
-                WHEN NOT %(force)s AND ((target.was->>'created')::boolean AND lead.date_updated <> lead.date_created
+                WHEN NOT %(force)s AND ((target.was->>'created')::boolean
+                            AND lead.date_updated <> coalesce((target.was->>'at')::timestamptz, lead.date_created)
                         OR target.lead_id IN (SELECT lead_id FROM other)) THEN 'changed_since'
                 WHEN target.lead_id IN (SELECT lead_id FROM gone) THEN 'value_gone' END AS code
     FROM target LEFT JOIN crm_lead AS lead
         ON lead.id = target.lead_id AND lead.organization_id = %(organization)s
+"""
+_LOCK_THESE_CONTACTS = """
+    SELECT FROM crm_contact WHERE organization_id = %(organization)s AND id = ANY(ARRAY(
+        SELECT unnest(lead_ids) FROM bulk_actions_batch WHERE id = ANY(%(batches)s)))
+    ORDER BY id FOR NO KEY UPDATE
+"""
+_JUDGE_CONTACTS = f"""
+    CREATE TEMPORARY TABLE import_undo ON COMMIT DROP AS
+    SELECT target.batch_id, target.lead_id, target.was,
+           CASE WHEN contact.id IS NULL OR coalesce(target.was, 'null') = 'null' THEN 'contact_gone'
+                WHEN NOT %(force)s AND contact.date_updated <> (target.was->>'at')::timestamptz THEN 'changed_since'
+           END AS code
+    FROM ({_TARGET}) AS target LEFT JOIN crm_contact AS contact
+        ON contact.id = target.lead_id AND contact.organization_id = %(organization)s
 """
 _NOTE = """
     INSERT INTO bulk_actions_leadoutcome (action_id, batch_id, lead_id, outcome, code, message)

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from bulk_actions import services
-from bulk_actions.actions import MAILING
+from bulk_actions.actions import EXPORTING, MAILING
 from bulk_actions.models import OVER_DEALS, BulkAction, Outcome, Priority
 from bulk_actions.retrying import retry
 from bulk_actions.states import ALLOWED, FINAL, Status
@@ -63,7 +63,8 @@ def _has_ledger(action: BulkAction) -> bool:
 
 
 def _can_be_retried(action: BulkAction) -> bool:
-    return _has_ledger(action) and (action.kind not in OVER_DEALS or action.undo_of_id is not None)
+    is_repeated = action.kind not in (*OVER_DEALS, *EXPORTING) or action.undo_of_id is not None
+    return _has_ledger(action) and is_repeated
 
 
 def _retry(outcome: Outcome, request: HttpRequest, action: BulkAction, form: Mapping[str, object]) -> BulkAction:
@@ -99,6 +100,6 @@ RETRY_SKIPPED = Control(
 )
 UNDO = Control(
     _undo,
-    lambda action: _has_ledger(action) and bool(action.n_succeeded) and action.kind not in MAILING,
+    lambda action: _has_ledger(action) and bool(action.n_succeeded) and action.kind not in (*MAILING, *EXPORTING),
     "Being undone: this is the job that does it.",
 )

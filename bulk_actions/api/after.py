@@ -80,24 +80,24 @@ class UndoBody(serializers.Serializer):
     )
 
 
-_RESULTS_QUERY = [
+RESULTS_QUERY = [
     query_text("outcome", f"Only these, separated by commas: {', '.join(OUTCOMES)}."),
     whole_number("_limit", MAX_LIMIT, paging.DEFAULT_LIMIT, "How many rows to give at most."),
     query_text("cursor", "That of the page before."),
     FIELDS,
 ]
-_RETRY_QUERY = [query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma.")]
+RETRY_QUERY = [query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma.")]
 _MAIL_RETRY_QUERY = [
     query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma; or `unknown` alone.")
 ]
-_STREAMS = {_CSV: OpenApiTypes.STR, _JSONL: OpenApiTypes.STR}
+STREAMS = {_CSV: OpenApiTypes.STR, _JSONL: OpenApiTypes.STR}
 
 
-class _ResultsView(BulkActionView):
+class ResultsView(BulkActionView):
     def show(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
         action = self.action_of(id)
         refuse_purged(action)
-        outcomes = _outcomes(request, known=OUTCOMES, default=OUTCOMES)
+        outcomes = outcomes_asked(request, known=OUTCOMES, default=OUTCOMES)
         media_type = request._request.get_preferred_type(["application/json", _CSV, _JSONL])
         if media_type in (_CSV, _JSONL):
             return _stream(action, outcomes, media_type)
@@ -116,20 +116,20 @@ class _ResultsView(BulkActionView):
         )
 
 
-class _RetryView(BulkActionView):
+class RetryView(BulkActionView):
     def retry(self, request: CloseRequest, id: str) -> Response:
         action = self.action_of(id)
         confirms = ("confirm_possible_duplicates",) if self.kind in MAILING else ()
         _refuse_unknown_keys(self.body, known=confirms)
         known = Outcome.values if self.kind in MAILING else (Outcome.SKIPPED.value, Outcome.FAILED.value)
-        outcomes = _outcomes(request, known=known, default=(Outcome.FAILED.value,))
+        outcomes = outcomes_asked(request, known=known, default=(Outcome.FAILED.value,))
         confirmed = self.body.get("confirm_possible_duplicates")
         return self.answer(
             retry(action=action, outcomes=outcomes, caller=request.caller, confirm_possible_duplicates=confirmed)
         )
 
 
-class _UndoView(BulkActionView):
+class UndoView(BulkActionView):
     def undo(self, request: CloseRequest, id: str) -> Response:
         action = self.action_of(id)
         _refuse_unknown_keys(self.body, known=("force",))
@@ -139,7 +139,7 @@ class _UndoView(BulkActionView):
         return self.answer(undo(action=action, caller=request.caller, force=bool(force)))
 
 
-def _outcomes(request: CloseRequest, *, known: Iterable[str], default: Iterable[str]) -> tuple[str, ...]:
+def outcomes_asked(request: CloseRequest, *, known: Iterable[str], default: Iterable[str]) -> tuple[str, ...]:
     """Those of the query; all at once must be known."""
     text = request.query_params.get("outcome", "").strip()
     given = tuple(dict.fromkeys(word.strip() for word in text.split(","))) if text else tuple(default)
@@ -196,26 +196,26 @@ def _jsonl(action: BulkAction, rows: Iterator[Result]) -> Iterator[str]:
 
 
 # --- each kind --------------------------------------------------------------------------------------------------------
-class BulkDeleteResultsView(_ResultsView):
+class BulkDeleteResultsView(ResultsView):
     kind = Kind.DELETE
 
     @describe(
         "bulk_delete_results", "Lists what became of each lead.",
-        answer=ResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+        answer=ResultsAnswer, query=RESULTS_QUERY, also=STREAMS,
     )  # fmt: skip
     def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
         return self.show(request, id)
 
 
-class BulkDeleteRetryView(_RetryView):
+class BulkDeleteRetryView(RetryView):
     kind = Kind.DELETE
 
-    @describe("bulk_delete_retry", "Tries failed leads again.", answer=BulkDeleteAnswer, query=_RETRY_QUERY)
+    @describe("bulk_delete_retry", "Tries failed leads again.", answer=BulkDeleteAnswer, query=RETRY_QUERY)
     def post(self, request: CloseRequest, id: str) -> Response:
         return self.retry(request, id)
 
 
-class BulkDeleteUndoView(_UndoView):
+class BulkDeleteUndoView(UndoView):
     kind = Kind.DELETE
 
     @describe(
@@ -225,26 +225,26 @@ class BulkDeleteUndoView(_UndoView):
         return self.undo(request, id)
 
 
-class BulkEditResultsView(_ResultsView):
+class BulkEditResultsView(ResultsView):
     kind = Kind.EDIT
 
     @describe(
         "bulk_edit_results", "Lists what became of each lead.",
-        answer=ResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+        answer=ResultsAnswer, query=RESULTS_QUERY, also=STREAMS,
     )  # fmt: skip
     def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
         return self.show(request, id)
 
 
-class BulkEditRetryView(_RetryView):
+class BulkEditRetryView(RetryView):
     kind = Kind.EDIT
 
-    @describe("bulk_edit_retry", "Tries failed leads again.", answer=BulkEditAnswer, query=_RETRY_QUERY)
+    @describe("bulk_edit_retry", "Tries failed leads again.", answer=BulkEditAnswer, query=RETRY_QUERY)
     def post(self, request: CloseRequest, id: str) -> Response:
         return self.retry(request, id)
 
 
-class BulkEditUndoView(_UndoView):
+class BulkEditUndoView(UndoView):
     kind = Kind.EDIT
 
     @describe("bulk_edit_undo", "Takes an edit back.", body=UndoBody, answer=BulkEditAnswer, conflict=True)
@@ -252,18 +252,18 @@ class BulkEditUndoView(_UndoView):
         return self.undo(request, id)
 
 
-class BulkEmailResultsView(_ResultsView):
+class BulkEmailResultsView(ResultsView):
     kind = Kind.EMAIL
 
     @describe(
         "bulk_email_results", "Lists what became of each mail, and of each lead that got none.",
-        answer=MailResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+        answer=MailResultsAnswer, query=RESULTS_QUERY, also=STREAMS,
     )  # fmt: skip
     def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
         return self.show(request, id)
 
 
-class BulkEmailRetryView(_RetryView):
+class BulkEmailRetryView(RetryView):
     kind = Kind.EMAIL
 
     @describe(
@@ -274,7 +274,7 @@ class BulkEmailRetryView(_RetryView):
         return self.retry(request, id)
 
 
-class BulkEmailUndoView(_UndoView):
+class BulkEmailUndoView(UndoView):
     kind = Kind.EMAIL
 
     @describe("bulk_email_undo", "Is always refused: mail cannot be unsent.", body=UndoBody, answer=BulkEmailAnswer)
@@ -282,29 +282,29 @@ class BulkEmailUndoView(_UndoView):
         return self.undo(request, id)
 
 
-class BulkSequenceSubscriptionResultsView(_ResultsView):
+class BulkSequenceSubscriptionResultsView(ResultsView):
     kind = Kind.SEQUENCE_SUBSCRIPTION
 
     @describe(
         "bulk_sequence_subscription_results", "Lists what became of each subscription, and of who has none.",
-        answer=SubscriptionResultsAnswer, query=_RESULTS_QUERY, also=_STREAMS,
+        answer=SubscriptionResultsAnswer, query=RESULTS_QUERY, also=STREAMS,
     )  # fmt: skip
     def get(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
         return self.show(request, id)
 
 
-class BulkSequenceSubscriptionRetryView(_RetryView):
+class BulkSequenceSubscriptionRetryView(RetryView):
     kind = Kind.SEQUENCE_SUBSCRIPTION
 
     @describe(
         "bulk_sequence_subscription_retry", "Tries again the leads with something that failed or was skipped.",
-        answer=BulkSequenceSubscriptionAnswer, query=_RETRY_QUERY,
+        answer=BulkSequenceSubscriptionAnswer, query=RETRY_QUERY,
     )  # fmt: skip
     def post(self, request: CloseRequest, id: str) -> Response:
         return self.retry(request, id)
 
 
-class BulkSequenceSubscriptionUndoView(_UndoView):
+class BulkSequenceSubscriptionUndoView(UndoView):
     kind = Kind.SEQUENCE_SUBSCRIPTION
 
     @describe(

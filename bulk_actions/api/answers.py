@@ -9,6 +9,7 @@ from rest_framework import serializers
 from bulk_actions.actions.sequence_subscription import ActionType
 from bulk_actions.api.edits import show_edit
 from bulk_actions.api.emails import show_email
+from bulk_actions.api.import_answers import show_import
 from bulk_actions.api.sequences import PREFERENCES, show_sequence
 from bulk_actions.mails import Wait, waits_of
 from bulk_actions.models import PREFIX, BulkAction, Kind, OnChanged, Priority
@@ -44,6 +45,8 @@ def _show(
             own = {**show_email(action.params), **_waiting(wait)}
         case Kind.SEQUENCE_SUBSCRIPTION:
             own = show_sequence(action.params)
+        case Kind.IMPORT:
+            own = show_import(action.params)
         case Kind.DELETE:
             own = {"bulk_object_type": "lead"}
         case _:

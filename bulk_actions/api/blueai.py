@@ -212,7 +212,7 @@ class UndoableCompanyView(CompanyView):
         return Response({"success": True})
 
 
-_KINDS = (Kind.DEAL_UPDATE, Kind.DEAL_DELETE)
+_KINDS = (Kind.DEAL_UPDATE, Kind.DEAL_DELETE, Kind.IMPORT)
 
 urlpatterns = [
     path("bulk/deals/update/", BulkDealsUpdateView.as_view()),

@@ -12,6 +12,9 @@ from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
+from bulk_actions import uploads
+from bulk_actions.models import Kind
+from bulk_actions.services import Order, create_bulk_action
 from crm.api.blueai.contacts import KEYS
 from crm.api.blueai.conventions import BlueAIRequest, BlueAIView
 from crm.api.blueai.inputs import LONGEST_LINE, LONGEST_NAME, UNKNOWN, email_of
@@ -21,7 +24,7 @@ from crm.errors import FieldErrors
 from crm.files.opening import Options, Table, open_table
 from crm.files.problems import FileProblem
 from crm.files.rows import RowProblem
-from crm.ids import parse_hex_id
+from crm.ids import hex_id, parse_hex_id
 from crm.merging import LARGEST_CALL, Key, OnDuplicate, Outcome, Row, Rules, Subject, merge_rows
 from crm.models import Permission
 from crm.phones import stored_phone
@@ -32,11 +35,19 @@ MOST_LISTED = 1_000  # errors; then one line with the number of the others
 _REQUIRED = ("first_name", "last_name")
 _LIMITS = {"first_name": LONGEST_NAME, "last_name": LONGEST_NAME, "phone": LONGEST_NAME, "position": LONGEST_LINE}
 _SHOWN_COLUMNS = 20
-_TOO_LARGE = f"has more than {MOST_BYTES // 1024 // 1024} MB or {MOST_ROWS:,} rows: send it in parts"
+_FALLBACKS = ("cp932",)
+_FIELDS = {
+    "first_name": "contact.first_name", "last_name": "contact.last_name", "email": "contact.email",
+    "phone": "contact.phone", "position": "contact.title", "company_id": "lead.id", "note": "contact.note",
+}  # fmt: skip
 # What the merge says of a row, in the words of an error.
 _PROBLEMS = {"lead_id": "company_id: not found"}
 
 Problems = dict[int, str]  # by the row's number, from 1 on
+
+
+class _TooLarge(Exception):
+    """The file has more than `MOST_BYTES` or `MOST_ROWS`: too much for a request."""
 
 
 class ImportBody(serializers.Serializer):
@@ -48,6 +59,9 @@ class ImportBody(serializers.Serializer):
 class ImportAnswer(serializers.Serializer):
     processed = serializers.IntegerField(help_text="Rows that made, changed or passed over a contact as asked.")
     errors = serializers.ListField(child=serializers.CharField())
+    job_id = serializers.CharField(
+        required=False, help_text="Only with 202: the file is too large for a request, and a job imports it."
+    )
 
 
 class ContactsImportView(BlueAIView):
@@ -65,13 +79,33 @@ class ContactsImportView(BlueAIView):
     def post(self, request: BlueAIRequest) -> Response:
         rules = Rules(Subject.CONTACT, (Key.EMAIL,), _on_duplicate(request))
         upload = self._upload()
-        if upload.size > MOST_BYTES:
-            raise FieldErrors({"file": _TOO_LARGE})
         try:
-            with open_table(upload.file, format="csv", options=Options(fallbacks=("cp932",))) as table:
-                return Response(self._import(table, rules))
+            with open_table(upload.file, format="csv", options=Options(fallbacks=_FALLBACKS)) as table:
+                places = _places_of(table.header)
+                try:
+                    if upload.size > MOST_BYTES:
+                        raise _TooLarge
+                    return Response(self._import(table, rules))
+                except _TooLarge:
+                    mapping = {table.header[place]: _FIELDS[key] for key, place in places.items()}
+            return self._begin(upload, mapping, rules)
         except FileProblem as problem:
             raise FieldErrors({"file": f"{problem.code.replace('_', ' ')}: {problem.message}"}) from problem
+
+    def _begin(self, upload: UploadedFile, mapping: dict[str, str], rules: Rules) -> Response:
+        """The same as a job: it goes on when the request is over."""
+        kept = uploads.store(upload, self.request.caller)
+        params = {
+            "upload_id": str(kept.pk), "file": kept.name, "records": "contacts", "mapping": mapping,
+            "required": [_FIELDS[key] for key in _REQUIRED], "fallbacks": _FALLBACKS, "match": list(rules.match),
+            "match_field_id": None, "on_duplicate": rules.on_duplicate.value, "dry_run": False,
+        }  # fmt: skip
+        order = Order(
+            kind=Kind.IMPORT, params=params, s_query=None, resolved_query={}, sort=[], results_limit=None,
+            send_done_email=True, leads_per_minute=None,
+        )  # fmt: skip
+        action = create_bulk_action(order=order, caller=self.request.caller)
+        return Response({"processed": 0, "errors": [], "job_id": hex_id("job", action.pk)}, status=202)
 
     @transaction.atomic
     def _import(self, table: Table, rules: Rules) -> dict[str, object]:
@@ -135,7 +169,7 @@ def _read(table: Table, places: Mapping[str, int], problems: Problems) -> Iterat
     """The rows that can be read, with their numbers; what is wrong with the others goes into `problems`."""
     for found in table.rows():
         if found.number > MOST_ROWS:
-            raise FieldErrors({"file": _TOO_LARGE})
+            raise _TooLarge
         if isinstance(found, RowProblem):
             problems[found.number] = found.message
             continue

@@ -73,7 +73,7 @@ class BulkEmailFilter(BulkActionFilter):
     template_id = TemplateFilter()
 
 
-_FILTERS = [
+FILTERS = [
     query_text("status", "Only jobs with this status."),
     query_text("status__in", "Only jobs with one of these statuses, separated by commas."),
     query_text("created_by", "Only jobs of this user."),
@@ -82,7 +82,7 @@ _FILTERS = [
 ]
 
 
-class _ListView(BulkActionView):
+class ListView(BulkActionView):
     filters: type[BulkActionFilter] = BulkActionFilter
 
     def list(self, request: CloseRequest) -> Response:
@@ -99,19 +99,19 @@ class _ListView(BulkActionView):
         return self.answer(create_bulk_action(order=order, caller=request.caller), **lost)
 
 
-class _DetailView(BulkActionView):
+class DetailView(BulkActionView):
     def change(self, request: CloseRequest, id: str) -> Response:
         action = self.action_of(id)
         change = change_of(self.body, action)
         return self.answer(change(action=action, by=request.caller.user))
 
 
-class BulkDeletesView(_ListView):
+class BulkDeletesView(ListView):
     kind = Kind.DELETE
 
     @describe(
         "bulk_delete_list", "Lists the bulk deletes, newest first.",
-        answer=page("BulkDeletePage", BulkDeleteAnswer), query=[*_FILTERS, *PAGING, FIELDS],
+        answer=page("BulkDeletePage", BulkDeleteAnswer), query=[*FILTERS, *PAGING, FIELDS],
     )  # fmt: skip
     def get(self, request: CloseRequest) -> Response:
         return self.list(request)
@@ -121,7 +121,7 @@ class BulkDeletesView(_ListView):
         return self.create(request)
 
 
-class BulkDeleteView(_DetailView):
+class BulkDeleteView(DetailView):
     kind = Kind.DELETE
 
     @describe("bulk_delete_get", "Gives a bulk delete.", answer=BulkDeleteAnswer, query=[FIELDS])
@@ -142,12 +142,12 @@ class BulkDeleteCancelView(BulkActionView):
         return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
 
 
-class BulkEditsView(_ListView):
+class BulkEditsView(ListView):
     kind = Kind.EDIT
 
     @describe(
         "bulk_edit_list", "Lists the bulk edits, newest first.",
-        answer=page("BulkEditPage", BulkEditAnswer), query=[*_FILTERS, *PAGING, FIELDS],
+        answer=page("BulkEditPage", BulkEditAnswer), query=[*FILTERS, *PAGING, FIELDS],
     )  # fmt: skip
     def get(self, request: CloseRequest) -> Response:
         return self.list(request)
@@ -157,7 +157,7 @@ class BulkEditsView(_ListView):
         return self.create(request)
 
 
-class BulkEditView(_DetailView):
+class BulkEditView(DetailView):
     kind = Kind.EDIT
 
     @describe("bulk_edit_get", "Gives a bulk edit.", answer=BulkEditAnswer, query=[FIELDS])
@@ -178,13 +178,13 @@ class BulkEditCancelView(BulkActionView):
         return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
 
 
-class BulkEmailsView(_ListView):
+class BulkEmailsView(ListView):
     kind = Kind.EMAIL
     filters = BulkEmailFilter
 
     @describe(
         "bulk_email_list", "Lists the bulk emails, newest first.", answer=page("BulkEmailPage", BulkEmailAnswer),
-        query=[query_text("template_id", "Only jobs with this template."), *_FILTERS, *PAGING, FIELDS],
+        query=[query_text("template_id", "Only jobs with this template."), *FILTERS, *PAGING, FIELDS],
     )  # fmt: skip
     def get(self, request: CloseRequest) -> Response:
         return self.list(request)
@@ -194,7 +194,7 @@ class BulkEmailsView(_ListView):
         return self.create(request)
 
 
-class BulkEmailView(_DetailView):
+class BulkEmailView(DetailView):
     kind = Kind.EMAIL
 
     @describe("bulk_email_get", "Gives a bulk email.", answer=BulkEmailAnswer, query=[FIELDS])
@@ -215,12 +215,12 @@ class BulkEmailCancelView(BulkActionView):
         return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
 
 
-class BulkSequenceSubscriptionsView(_ListView):
+class BulkSequenceSubscriptionsView(ListView):
     kind = Kind.SEQUENCE_SUBSCRIPTION
 
     @describe(
         "bulk_sequence_subscription_list", "Lists the bulk changes of sequence subscriptions, newest first.",
-        answer=page("BulkSequenceSubscriptionPage", BulkSequenceSubscriptionAnswer), query=[*_FILTERS, *PAGING, FIELDS],
+        answer=page("BulkSequenceSubscriptionPage", BulkSequenceSubscriptionAnswer), query=[*FILTERS, *PAGING, FIELDS],
     )  # fmt: skip
     def get(self, request: CloseRequest) -> Response:
         return self.list(request)
@@ -233,7 +233,7 @@ class BulkSequenceSubscriptionsView(_ListView):
         return self.create(request)
 
 
-class BulkSequenceSubscriptionView(_DetailView):
+class BulkSequenceSubscriptionView(DetailView):
     kind = Kind.SEQUENCE_SUBSCRIPTION
 
     @describe(

@@ -75,9 +75,14 @@ class CsvEncoder:
 
 
 class JsonEncoder:
-    """One array with an object for each row. `n_before`: rows that the unfinished file has already."""
+    """One array with an object for each row. `n_before`: rows that the unfinished file has already.
 
-    def __init__(self, header: Sequence[str], *, dates: DateFormat = DateFormat.ORIGINAL, n_before: int = 0) -> None:
+    Without a header the rows are such objects themselves.
+    """
+
+    def __init__(
+        self, header: Sequence[str] | None, *, dates: DateFormat = DateFormat.ORIGINAL, n_before: int = 0
+    ) -> None:
         self._header, self._dates, self._n_rows = header, dates, n_before
 
     def start(self) -> bytes:
@@ -86,7 +91,7 @@ class JsonEncoder:
     def encode(self, rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
         iterator = iter(rows)
         while piece := list(islice(iterator, _ROWS_OF_A_PIECE)):
-            texts = [json_text(dict(zip(self._header, row, strict=True)), self._dates) for row in piece]
+            texts = [json_text(_object(self._header, row), self._dates) for row in piece]
             yield ((",\n" if self._n_rows else "\n") + ",\n".join(texts)).encode()
             self._n_rows += len(piece)
 
@@ -95,9 +100,9 @@ class JsonEncoder:
 
 
 class JsonlEncoder:
-    """One object in a line for each row."""
+    """One object in a line for each row; without a header the rows are such objects themselves."""
 
-    def __init__(self, header: Sequence[str], *, dates: DateFormat = DateFormat.ORIGINAL) -> None:
+    def __init__(self, header: Sequence[str] | None, *, dates: DateFormat = DateFormat.ORIGINAL) -> None:
         self._header, self._dates = header, dates
 
     def start(self) -> bytes:
@@ -106,9 +111,11 @@ class JsonlEncoder:
     def encode(self, rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
         iterator = iter(rows)
         while piece := list(islice(iterator, _ROWS_OF_A_PIECE)):
-            yield "".join(
-                f"{json_text(dict(zip(self._header, row, strict=True)), self._dates)}\n" for row in piece
-            ).encode()
+            yield "".join(f"{json_text(_object(self._header, row), self._dates)}\n" for row in piece).encode()
 
     def end(self) -> bytes:
         return b""
+
+
+def _object(header: Sequence[str] | None, row: object) -> object:
+    return row if header is None else dict(zip(header, row, strict=True))

@@ -1,7 +1,7 @@
 """Writes a table to a file, whatever its format, while its rows come."""
 
 import gzip
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import BinaryIO
 
@@ -16,8 +16,8 @@ _GZIP_LEVEL = 5  # as small as 9 within a few percent, in a third of the time
 def write_table(
     out: BinaryIO,
     format: str,
-    header: Sequence[str],
-    rows: Iterable[Sequence[object]],
+    header: Sequence[str] | None,
+    rows: Iterable[Sequence[object]] | Iterable[Mapping[str, object]],
     *,
     dates: DateFormat = DateFormat.ORIGINAL,
     mark: bool = False,
@@ -29,7 +29,7 @@ def write_table(
 
     `mark`: of CSV, begin with a byte order mark. `phones`: columns of phone numbers. `raw`: texts stay as they are, be
     they formulas or not; in JSON they always do. `compressed`: by gzip, the same bytes for the same rows; XLSX, which
-    is a ZIP, never.
+    is a ZIP, never. Of JSON and JSONL, without a header the rows are the objects themselves.
     """
     guard = Guard(phones, raw=raw)
     if format == "xlsx":

@@ -11,12 +11,14 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from bulk_actions.api import blueai_exports, blueai_import
+from bulk_actions.models import BulkAction
 from crm.auth import make_api_key
+from crm.ids import hex_id
 from crm.models import Contact, ContactEmail, Dialect, Lead, Membership, Organization, Role
 from crm.setup import create_organization
 from tests import factories
 from tests.blueai import BlueAI, problem_of
-from tests.bulk_actions.helpers import make_leads
+from tests.bulk_actions.helpers import make_leads, run_to_end
 
 HEADERS = {
     "deals": "id,name,customer_name,company_id,contact_id,amount,stage,expected_close_date,assigned_member_id,"
@@ -264,14 +266,23 @@ def test_without_a_file_or_with_an_unknown_wish_it_is_refused(blueai: BlueAI) ->
     assert problem_of(imported(blueai, file, "?on_duplicate=maybe"), 400)["param"] == "on_duplicate"
 
 
-def test_what_is_too_large_for_a_request_is_told_so(blueai: BlueAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blueai_import, "MOST_ROWS", 3)
-    assert imported(blueai, "first_name,last_name\n" + "a,b\n" * 3).json()["processed"] == 3
-    error = problem_of(imported(blueai, "first_name,last_name\n" + "a,b\n" * 4), 400)
-    assert error["param"] == "file"
-    assert Contact.objects.count() == 3, "nothing of the second file"
-    monkeypatch.setattr(blueai_import, "MOST_BYTES", 10)
-    problem_of(imported(blueai, "first_name,last_name\na,b\n"), 400)
+@pytest.mark.parametrize("limit", ["MOST_ROWS", "MOST_BYTES"])
+def test_what_is_too_large_for_a_request_becomes_a_job(
+    blueai: BlueAI, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    company = blueai.post("/crm/companies", {"name": "Sakura"}).json()["company"]["id"]
+    monkeypatch.setattr(blueai_import, limit, 3)
+    text = "first_name,last_name,company_id,position\na,b,{company},CEO\nc,d,,\ne,,,\nf,g,comp_1,\n"
+    answer = imported(blueai, text.format(company=company))
+    assert answer.status_code == 202, answer.content
+    assert not Contact.objects.exists()
+    job = BulkAction.objects.get(kind="import")
+    assert answer.json() == {"processed": 0, "errors": [], "job_id": hex_id("job", job.pk)}
+    run_to_end(job)
+    assert (job.status, job.n_succeeded, job.n_failed) == ("done", 2, 2)
+    made = Contact.objects.order_by("first_name").values_list("first_name", "last_name", "title", "lead__name")
+    assert list(made) == [("a", "b", "CEO", "Sakura"), ("c", "d", None, None)]
+    assert blueai.get(f"/crm/bulk/jobs/{hex_id('job', job.pk)}").json()["job"]["processed"] == 2
 
 
 def test_no_more_than_a_thousand_errors_are_listed(blueai: BlueAI) -> None:

@@ -1,0 +1,119 @@
+"""Writes the file of an export: all of it from one moment, piece by piece, while its rows are read.
+
+One worker writes it in one go. Whoever comes after a crash or a pause begins anew, since a file shows a single moment;
+what there was of it is removed, and is never given away.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from bulk_actions import export_columns, export_objects, locks
+from bulk_actions.errors import JobImpossible
+from bulk_actions.export_files import make, new_name, storage
+from bulk_actions.export_steps import Steps, Stopped
+from bulk_actions.models import Batch, BulkAction
+from bulk_actions.services import finish
+from bulk_actions.states import Status
+from crm.files.problems import FileProblem
+from crm.files.values import DateFormat
+from crm.files.writing import write_table
+from crm.models import Lead
+from crm.opportunities import opportunities_of
+
+log = structlog.get_logger(__name__)
+_MOST_TRIES = 10  # that ended with their worker's death
+_OBJECTS = ("json", "jsonl")
+
+Reader = export_columns.Reader | export_objects.Reader
+
+
+def write(action_id: UUID) -> None:
+    """Write the file of a job that is `processing`, and end the job; nothing while somebody else is at it.
+
+    A pause or cancel stops it between two parts. Raises `JobImpossible`.
+    """
+    action = BulkAction.objects.select_related("organization", "created_by").get(pk=action_id)
+    if action.status != Status.PROCESSING:
+        return
+    if action.unfinished_starts >= _MOST_TRIES:
+        raise JobImpossible("crashed_worker", f"Writing the file ended the worker process {_MOST_TRIES} times.")
+    file_id = uuid4()
+    steps = Steps(action, file_id)
+    try:
+        with transaction.atomic():
+            _see_one_moment()
+            if not locks.take_slot(action_id, 0):
+                return
+            if not steps.has_file():
+                _write(action, file_id, steps)
+    except Stopped:
+        steps.stop()
+        log.info("export.stopped", job_id=str(action_id))
+        return
+    except FileProblem as problem:
+        raise JobImpossible(problem.code, problem.message) from problem
+    finally:
+        steps.close()
+    finish(action_id)
+
+
+def _see_one_moment() -> None:
+    """Everything that the transaction at hand reads is of one moment. It takes as long as the file does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL transaction_timeout = 0; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{settings.EXPORT_STALL_SECONDS}s'"
+        )
+
+
+def _write(action: BulkAction, file_id: UUID, steps: Steps) -> None:
+    params = action.params
+    is_objects = params["format"] in _OBJECTS
+    reader: Reader = (export_objects if is_objects else export_columns).Reader(action)
+    name = new_name(action, file_id)
+    for left in steps.names():  # of earlier tries; first the file, or nobody would know of it any more
+        storage().delete(left)
+    steps.begin(name)
+    try:
+        make(name)
+        with storage().open(name, "wb") as out:
+            n_rows = write_table(
+                out,
+                str(params["format"]),
+                reader.header,
+                _rows(action, reader, steps),
+                # In JSON dates are as the API shows them (close-api.md 4.13).
+                dates=DateFormat.ORIGINAL if is_objects else DateFormat(params["date_format"]),
+                phones=reader.phones,
+                compressed=params["format"] != "xlsx",
+            )
+        steps.end(n_rows, storage().size(name))
+    except BaseException:
+        storage().delete(name)
+        raise
+
+
+def _rows(action: BulkAction, reader: Reader, steps: Steps) -> Iterator:
+    """Every row, in the job's order. A part is noted as done once the next one is asked for."""
+    after, n_rows = 0, 0
+    batches = Batch.objects.filter(action=action.pk)
+    while batch := batches.filter(rank__gt=after).order_by("rank").first():
+        for row in reader.rows(batch.lead_ids):
+            n_rows += 1
+            yield row
+        there = set(_targets(action).filter(pk__in=batch.lead_ids).values_list("pk", flat=True))
+        written = [key for key in batch.lead_ids if key in there]
+        steps.part_done(batch.pk, written, [key for key in batch.lead_ids if key not in there], n_rows)
+        after = batch.rank
+
+
+def _targets(action: BulkAction) -> QuerySet:
+    """What the keys of the job's batches may be found in, as far as it is there still."""
+    if action.params["type"] == "opps":
+        return opportunities_of(action.organization_id)
+    return Lead.objects.filter(organization=action.organization_id)

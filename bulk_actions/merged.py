@@ -1,0 +1,78 @@
+"""What a merge did, lead by lead: as the ledger keeps it."""
+
+from uuid import UUID
+
+from django.db import connection
+
+from crm.merging import Change, Merged
+
+# The lead of each of these contacts, addresses and numbers.
+_LEADS_OF_PARTS = """
+    SELECT id, lead_id FROM crm_contact WHERE id = ANY(%(contact)s)
+    UNION ALL
+    SELECT detail.id, contact.lead_id FROM crm_contactemail AS detail
+    JOIN crm_contact AS contact ON contact.id = detail.contact_id WHERE detail.id = ANY(%(email)s)
+    UNION ALL
+    SELECT detail.id, contact.lead_id FROM crm_contactphone AS detail
+    JOIN crm_contact AS contact ON contact.id = detail.contact_id WHERE detail.id = ANY(%(phone)s)
+"""
+_CONTACTS_OF_PARTS = """
+    SELECT id, contact_id FROM crm_contactemail WHERE id = ANY(%(email)s)
+    UNION ALL
+    SELECT id, contact_id FROM crm_contactphone WHERE id = ANY(%(phone)s)
+"""
+
+
+def done_to_leads(merged: Merged) -> dict[UUID, dict[str, object]]:
+    """What was done to each lead that was made or changed, as the ledger keeps it (`actions/imports.py`)."""
+    done: dict[UUID, dict[str, object]] = {key: {"created": True} for key in merged.new_leads}
+    lead_of = _leads_of_parts(merged)
+
+    def about(table: str, key: UUID) -> dict[str, object]:
+        lead_id = key if table == "lead" else lead_of[key]
+        return done.setdefault(lead_id, {"created": False, "changes": [], "made": []})
+
+    for change in merged.changes:
+        about(change.table, change.id)["changes"].append(_told(change))
+    for table, key in [*(("contact", key) for key in merged.new_contacts), *merged.new_details]:
+        about(table, key)["made"].append({"table": table, "id": str(key)})
+    return done
+
+
+def done_to_contacts(merged: Merged) -> dict[UUID, dict[str, object]]:
+    """The same where the rows were contacts: a new one is among what was `made`."""
+    parts = {"email": [], "phone": []}
+    for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
+        if table in parts:
+            parts[table].append(key)
+    contact_of: dict[UUID, UUID] = {}
+    if any(parts.values()):
+        with connection.cursor() as cursor:
+            cursor.execute(_CONTACTS_OF_PARTS, parts)
+            contact_of = dict(cursor.fetchall())
+    done: dict[UUID, dict[str, object]] = {}
+
+    def about(key: UUID) -> dict[str, object]:
+        return done.setdefault(contact_of.get(key, key), {"changes": [], "made": []})
+
+    for change in merged.changes:
+        about(change.id)["changes"].append(_told(change))
+    for table, key in [*(("contact", key) for key in merged.new_contacts), *merged.new_details]:
+        about(key)["made"].append({"table": table, "id": str(key)})
+    return done
+
+
+def _told(change: Change) -> dict[str, object]:
+    return {"table": change.table, "id": str(change.id), "before": dict(change.before), "after": dict(change.after)}
+
+
+def _leads_of_parts(merged: Merged) -> dict[UUID, UUID]:
+    parts: dict[str, list[UUID]] = {"contact": list(merged.new_contacts), "email": [], "phone": []}
+    for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
+        if table != "lead":
+            parts[table].append(key)
+    if not any(parts.values()):
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LEADS_OF_PARTS, parts)
+        return dict(cursor.fetchall())

@@ -1,0 +1,415 @@
+"""`/export/` (close-api.md 4.13): what is asked for, what is in the file, and who may fetch it."""
+
+import csv
+import gzip
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import signing
+from django.test import Client
+from django.utils import timezone
+from openpyxl import load_workbook
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from bulk_actions import exports, loading, retention, slots
+from bulk_actions.export_columns import Reader
+from bulk_actions.export_files import file_of_link
+from bulk_actions.models import Batch, BulkAction, ExportFile, LeadOutcome
+from bulk_actions.retrying import retry
+from bulk_actions.runner import run_slice
+from bulk_actions.services import pause, resume
+from bulk_actions.states import Status
+from bulk_actions.undoing import undo
+from crm.auth import make_api_key
+from crm.errors import Invalid, NotFound
+from crm.ids import close_id
+from crm.models import Lead, LeadStatus, Membership, Organization, OutboxMail
+from tests import factories
+from tests.bulk_actions.helpers import Elsewhere, caller_of, check_invariant, make_leads, run_to_end
+from tests.conftest import client_with
+from tests.contract import check
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
+
+LEADS, OPPORTUNITIES = "/api/v1/export/lead/", "/api/v1/export/opportunity/"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, settings: Settings) -> Path:
+    exports = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = {**settings.STORAGES, "exports": exports}
+    return tmp_path
+
+
+def ask(api: APIClient, path: str = LEADS, **body: Any) -> BulkAction:
+    given = {"format": "csv", **({"type": "leads"} if path == LEADS else {}), **body}
+    answer = api.post(path, given, format="json")
+    assert answer.status_code == 200, answer.content
+    check(path.removeprefix("/api/v1"), "post", 200, answer.json())
+    return BulkAction.objects.latest("pk")
+
+
+def shown(api: APIClient, action: BulkAction) -> dict[str, Any]:
+    answer = api.get(f"/api/v1/export/{action.api_id}/")
+    assert answer.status_code == 200
+    check("/export/{id}/", "get", 200, answer.json())
+    return answer.json()
+
+
+def fetch(api: APIClient, action: BulkAction) -> bytes:
+    """The file as it comes through the link, uncompressed."""
+    url = shown(api, action)["download_url"]
+    answer = Client().get(url[url.index("/api/") :])
+    assert answer.status_code == 200
+    assert answer["Content-Disposition"].startswith("attachment; ")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    content = b"".join(answer.streaming_content)
+    return gzip.decompress(content) if answer.headers.get("Content-Encoding") == "gzip" else content
+
+
+def table(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def exported(api: APIClient, path: str = LEADS, **body: Any) -> bytes:
+    action = run_to_end(ask(api, path, **body))
+    assert action.status == Status.DONE
+    return fetch(api, action)
+
+
+@pytest.fixture
+def lead(status: LeadStatus) -> Lead:
+    field = factories.CustomFieldFactory.create(organization=status.organization, name="起源")
+    lead = factories.LeadFactory.create(
+        organization=status.organization, status=status, name='株式会社"青"', description="=1+1\nnext 🌊",
+        custom={field.key: "展示会"},
+    )  # fmt: skip
+    contact = factories.ContactFactory.create(lead=lead, name="Ida Moss", title="CEO")
+    for place, name in enumerate(("ida", "moss")):
+        contact.emails.create(organization=lead.organization, email=f"{name}@oakvale.example", position=place)
+    contact.phones.create(organization=lead.organization, phone="+81312345678")
+    factories.ContactFactory.create(lead=lead, name="Bo", position=1)
+    lead.addresses.create(organization=lead.organization, city="Osaka", country="JP")
+    return lead
+
+
+def test_leads_as_csv_have_their_columns_and_no_formula(api: APIClient, lead: Lead) -> None:
+    [row] = table(exported(api, include_addresses=True))
+    assert row["id"] == close_id("lead", lead.pk)
+    assert row["name"] == row["display_name"] == lead.name
+    assert row["description"] == "'=1+1\nnext 🌊"
+    assert (row["contact_name"], row["contact_email"], row["contact_phone"]) == (
+        "Ida Moss", "ida@oakvale.example", "+81312345678",
+    )  # fmt: skip
+    assert (row["city"], row["country"], row["custom.起源"]) == ("Osaka", "JP", "展示会")
+    assert row["status_label"] == lead.status.label
+
+
+def test_columns_are_those_asked_for_in_that_order(api: APIClient, lead: Lead) -> None:
+    content = exported(api, fields=["custom.起源", "name", "id"])
+    assert content.decode().splitlines()[0] == "custom.起源,name,id"
+
+
+@pytest.mark.parametrize(
+    ("dates", "shown_as"),
+    [("original", "2031-01-02T03:04:05.000000+00:00"), ("iso8601", "2031-01-02T03:04:05Z"),
+     ("excel", "2031-01-02 03:04:05")],
+)  # fmt: skip
+def test_dates_are_written_as_asked(api: APIClient, lead: Lead, dates: str, shown_as: str) -> None:
+    Lead.objects.update(date_created="2031-01-02T03:04:05Z")
+    [row] = table(exported(api, date_format=dates))
+    assert row["date_created"] == shown_as
+
+
+def test_leads_as_json_are_what_the_api_answers_and_their_activities(api: APIClient, lead: Lead) -> None:
+    note = factories.ActivityFactory.create(lead=lead)
+    [found] = json.loads(exported(api, format="json", include_activities=True))
+    [activity] = found.pop("activities")
+    assert activity["id"] == close_id("acti", note.pk)
+    assert found == api.get(f"/api/v1/lead/{found['id']}/").json()
+
+
+def test_jsonl_has_one_object_in_each_line_with_the_keys_asked_for(api: APIClient, status: LeadStatus) -> None:
+    make_leads(status, 3)
+    lines = exported(api, format="jsonl", fields=["name"]).decode().splitlines()
+    assert sorted(json.loads(line)["name"] for line in lines) == ["Lead 0", "Lead 1", "Lead 2"]
+    assert {len(json.loads(line)) for line in lines} == {1}
+
+
+def test_xlsx_has_the_same_table(api: APIClient, lead: Lead) -> None:
+    book = load_workbook(io.BytesIO(exported(api, format="xlsx", fields=["name", "description"])))
+    rows = list(book.worksheets[0].iter_rows(values_only=True))
+    assert rows == [("name", "description"), (lead.name, "'=1+1\nnext 🌊")]
+
+
+def test_contacts_are_those_of_the_leads_found(api: APIClient, lead: Lead, status: LeadStatus) -> None:
+    factories.ContactFactory.create(lead=make_leads(status, 1)[0], name="Somebody")
+    query = {"type": "id", "value": close_id("lead", lead.pk)}
+    rows = table(exported(api, type="contacts", s_query=query))
+    assert [row["name"] for row in rows] == ["Ida Moss", "Bo"]
+    assert (rows[0]["email"], rows[0]["other_emails"], rows[0]["lead_name"]) == (
+        "ida@oakvale.example", "moss@oakvale.example", lead.name,
+    )  # fmt: skip
+    objects = json.loads(exported(api, type="contacts", s_query=query, format="json"))
+    assert objects == [api.get(f"/api/v1/contact/{row['id']}/").json() for row in rows]
+
+
+def test_opportunities_of_leads_and_by_the_filters_of_their_list(api: APIClient, lead: Lead) -> None:
+    big = factories.OpportunityFactory.create(lead=lead, value=250000, confidence=80)
+    factories.OpportunityFactory.create(lead=lead, value=1)
+    rows = table(exported(api, type="lead_opps"))
+    assert [row["value"] for row in rows] == ["250000", "1"]
+    assert (rows[0]["lead_name"], rows[0]["value_currency"]) == (lead.name, lead.organization.currency)
+    chosen = {"params": {"status_id": close_id("stat", big.status_id)}}
+    assert [row["id"] for row in table(exported(api, OPPORTUNITIES, **chosen))] == [close_id("oppo", big.pk)]
+    [found] = json.loads(exported(api, OPPORTUNITIES, format="json", **chosen))
+    assert found == api.get(f"/api/v1/opportunity/{found['id']}/").json()
+
+
+def test_the_order_and_the_limit_are_those_asked_for(api: APIClient, status: LeadStatus) -> None:
+    make_leads(status, 30)
+    sort = [{"direction": "desc", "field": {"type": "regular_field", "object_type": "lead", "field_name": "name"}}]
+    rows = table(exported(api, sort=sort, results_limit=2))
+    assert [row["name"] for row in rows] == ["Lead 9", "Lead 8"]
+
+
+def test_an_export_of_nothing_is_a_header(api: APIClient, membership: Membership) -> None:
+    assert exported(api, fields=["id", "name"]) == b"id,name\r\n"
+    assert json.loads(exported(api, format="json")) == []
+
+
+def test_the_words_of_exports_stand_for_those_of_the_engine(api: APIClient, lead: Lead) -> None:
+    action = ask(api)
+    words = {}
+    for status in Status:
+        BulkAction.objects.filter(pk=action.pk).update(status=status)
+        words[status.value] = shown(api, action)["status"]
+    assert words == {
+        "created": "created", "loading": "started", "processing": "in_progress", "paused": "in_progress",
+        "resuming": "in_progress", "done": "done", "error": "error",
+    }  # fmt: skip
+
+
+def test_lists_have_the_newest_first_and_lead_exports_their_own(api: APIClient, lead: Lead) -> None:
+    first, second = ask(api), ask(api, OPPORTUNITIES)
+    assert [one["id"] for one in api.get("/api/v1/export/").json()["data"]] == [second.api_id, first.api_id]
+    assert [one["id"] for one in api.get(LEADS).json()["data"]] == [first.api_id]
+    assert api.get(f"{LEADS}{first.api_id}/").json()["id"] == first.api_id
+
+
+def test_an_export_is_of_one_moment(
+    api: APIClient, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BULK_STORED_BATCH = 10
+    leads = make_leads(status, 25)
+    action = ask(api, fields=["name"])
+    part_done = exports.Steps.part_done
+
+    def rename_all(self: exports.Steps, *args: object) -> None:
+        side = self._session
+        with side.cursor() as cursor:
+            cursor.execute("UPDATE crm_lead SET name = 'changed'")
+        part_done(self, *args)
+
+    monkeypatch.setattr(exports.Steps, "part_done", rename_all)
+    run_to_end(action)
+    assert {row["name"] for row in table(fetch(api, action))} == {lead.name for lead in leads}
+
+
+def test_a_pause_stops_between_parts_and_resuming_makes_a_whole_file(
+    api: APIClient, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path,
+    membership: Membership,
+) -> None:  # fmt: skip
+    settings.BULK_STORED_BATCH = 10
+    make_leads(status, 35)
+    action = ask(api)
+    rows, n_parts = Reader.rows, 0
+
+    def pause_at_third(self: Reader, keys: Any) -> Any:
+        nonlocal n_parts
+        n_parts += 1
+        if n_parts == 3:
+            Elsewhere(pause, action=action, by=membership.user).join()
+        return rows(self, keys)
+
+    monkeypatch.setattr(Reader, "rows", pause_at_third)
+    run_slice(action.pk)
+    action.refresh_from_db()
+    assert (action.status, n_parts) == (Status.PAUSED, 3)
+    assert shown(api, action)["download_url"] is None
+    assert shown(api, action)["n_docs_processed"] == 20
+    assert list(folder.iterdir()) == []
+    check_invariant(action)
+    resume(action=action, by=membership.user)
+    action = run_to_end(action)
+    assert len(table(fetch(api, action))) == 35
+    assert (shown(api, action)["n_docs"], action.n_succeeded) == (35, 35)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_crash_leaves_nothing_that_is_given_away_and_the_next_try_begins_anew(
+    api: APIClient, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    settings.BULK_STORED_BATCH = 10
+    make_leads(status, 25)
+    action = ask(api)
+    with monkeypatch.context() as patched:
+        # As after a kill: nothing of what would tidy up is run.
+        patched.setattr(exports, "write_table", lambda out, *args, **kwargs: out.write(b"half a file") and kill())
+        patched.setattr("django.core.files.storage.FileSystemStorage.delete", lambda self, name: None)
+        with pytest.raises(KeyboardInterrupt):
+            run_slice(action.pk)
+    assert [path.read_bytes() for path in folder.iterdir()] == [b"half a file"]
+    assert shown(api, action)["download_url"] is None
+    action = run_to_end(action)
+    assert len(table(fetch(api, action))) == 25
+    assert len(list(folder.iterdir())) == ExportFile.objects.count() == 1
+
+
+def kill() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_export_that_kills_its_workers_ends(api: APIClient, lead: Lead) -> None:
+    action = ask(api)
+    BulkAction.objects.filter(pk=action.pk).update(unfinished_starts=10)
+    run_slice(action.pk)
+    action.refresh_from_db()
+    assert (action.status, action.error_code) == (Status.ERROR, "crashed_worker")
+
+
+def test_a_cancelled_export_has_no_file(api: APIClient, lead: Lead, folder: Path) -> None:
+    action = ask(api)
+    assert api.post(f"/api/v1/export/{action.api_id}/cancel/").json()["status"] == "error"
+    run_slice(action.pk)
+    assert shown(api, action)["download_url"] is None
+    assert list(folder.iterdir()) == []
+
+
+def test_what_was_deleted_meanwhile_is_skipped(api: APIClient, status: LeadStatus, membership: Membership) -> None:
+    leads = make_leads(status, 5)
+    action = ask(api)
+    pause(action=action, by=membership.user)
+    resume(action=action, by=membership.user)
+    action.refresh_from_db()
+    slots.start_if_free(action)
+    loading.load(action.pk)
+    Lead.objects.filter(pk=leads[2].pk).update(deleted_at=timezone.now())
+    action = run_to_end(action)
+    assert (action.n_succeeded, action.n_skipped) == (4, 1)
+    assert len(table(fetch(api, action))) == 4
+    assert LeadOutcome.objects.get(action=action.pk).lead_id == leads[2].pk
+
+
+def test_the_done_mail_has_a_link_that_works(api: APIClient, lead: Lead) -> None:
+    action = run_to_end(ask(api))
+    body = OutboxMail.objects.get(source_id=action.pk).body_text
+    url = next(word for word in body.split() if "token=" in word)
+    answer = Client().get(url[url.index("/api/") :])
+    assert answer.status_code == 200
+    assert lead.name.replace('"', '""') in gzip.decompress(b"".join(answer.streaming_content)).decode()
+
+
+def test_a_link_expires_and_is_issued_again(api: APIClient, lead: Lead, settings: Settings) -> None:
+    action = run_to_end(ask(api))
+    url = shown(api, action)["download_url"]
+    settings.EXPORT_LINK_SECONDS = -1
+    assert Client().get(url[url.index("/api/") :]).status_code == 404
+    settings.EXPORT_LINK_SECONDS = 60
+    assert fetch(api, action)
+
+
+def test_a_link_opens_its_own_export_alone(api: APIClient, lead: Lead) -> None:
+    one, other = run_to_end(ask(api)), run_to_end(ask(api))
+    token = shown(api, one)["download_url"].partition("token=")[2]
+    assert Client().get(f"/api/v1/export/{other.api_id}/file/", {"token": token}).status_code == 404
+    for wrong in ("", "x", token[:-1], signing.dumps("0" * 32, salt="bulk_actions.results")):
+        assert Client().get(f"/api/v1/export/{one.api_id}/file/", {"token": wrong}).status_code == 404
+    with pytest.raises(NotFound):
+        file_of_link(None, token)
+
+
+def test_another_organization_sees_no_export_and_none_of_the_data(api: APIClient, lead: Lead) -> None:
+    action = run_to_end(ask(api))
+    stranger = client_with(make_api_key(membership=factories.MembershipFactory.create())[1])
+    assert stranger.get(f"/api/v1/export/{action.api_id}/").status_code == 404
+    assert stranger.post(f"/api/v1/export/{action.api_id}/cancel/").status_code == 404
+    assert stranger.get("/api/v1/export/").json()["data"] == []
+    assert table(exported(stranger)) == table(exported(stranger, type="contacts")) == []
+    assert table(exported(stranger, OPPORTUNITIES)) == []
+
+
+def test_it_takes_the_permission_to_export(organization: Organization) -> None:
+    restricted = factories.MembershipFactory.create(organization=organization, role="restricteduser")
+    api = client_with(make_api_key(membership=restricted)[1])
+    assert api.post(LEADS, {"format": "csv", "type": "leads"}, format="json").status_code == 403
+    assert api.get("/api/v1/export/").status_code == 403
+
+
+def test_files_are_removed_after_seven_days(api: APIClient, lead: Lead, folder: Path) -> None:
+    action = run_to_end(ask(api))
+    ExportFile.objects.update(date_created=timezone.now() - timedelta(days=6, hours=23))
+    retention.purge()
+    assert fetch(api, action)
+    ExportFile.objects.update(date_created=timezone.now() - timedelta(days=7, minutes=1))
+    retention.purge()
+    assert list(folder.iterdir()) == []
+    assert shown(api, action)["download_url"] is None
+    assert Batch.objects.filter(action=action.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ({"type": "leads"}, "format"),
+        ({"format": "pdf", "type": "leads"}, "format"),
+        ({"format": "csv"}, "type"),
+        ({"format": "csv", "type": "opps"}, "type"),
+        ({"format": ["csv"], "type": {}}, "type"),
+        ({"format": "csv", "type": "leads", "date_format": "unix"}, "date_format"),
+        ({"format": "csv", "type": "leads", "fields": ["nme"]}, "fields"),
+        ({"format": "csv", "type": "leads", "fields": "name"}, "fields"),
+        ({"format": "csv", "type": "leads", "include_activities": True}, "include_activities"),
+        ({"format": "json", "type": "contacts", "include_activities": True}, "include_activities"),
+        ({"format": "json", "type": "leads", "include_smart_fields": True}, "include_smart_fields"),
+        ({"format": "csv", "type": "leads", "include_addresses": 1}, "include_addresses"),
+        ({"format": "csv", "type": "leads", "send_done_email": "no"}, "send_done_email"),
+        ({"format": "csv", "type": "leads", "results_limit": "many"}, "results_limit"),
+        ({"format": "csv", "type": "leads", "formt": "csv"}, "formt"),
+    ],
+)
+def test_what_is_wrong_is_named(api: APIClient, body: dict[str, Any], key: str) -> None:
+    answer = api.post(LEADS, body, format="json")
+    assert answer.status_code == 400
+    assert key in answer.json()["field-errors"]
+    assert not BulkAction.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "filters", [{"no_such": "x"}, {"date_won__gte": "soon"}, {"status_type": "maybe"}, {"value": 1}, [], "x"]
+)
+def test_wrong_filters_of_opportunities_are_named(api: APIClient, filters: object) -> None:
+    answer = api.post(OPPORTUNITIES, {"format": "csv", "params": filters}, format="json")
+    assert answer.status_code == 400
+    assert "params" in answer.json()["field-errors"]
+
+
+def test_an_export_has_its_pages_in_the_admin(api: APIClient, lead: Lead, admin_client: Client) -> None:
+    action = run_to_end(ask(api))
+    page = admin_client.get(f"/admin/bulk_actions/bulkaction/{action.pk}/change/")
+    assert page.status_code == 200
+    assert "Export leads as CSV" in page.content.decode()
+    assert admin_client.get("/admin/bulk_actions/bulkaction/").status_code == 200
+
+
+def test_an_export_is_neither_retried_nor_undone(api: APIClient, lead: Lead, membership: Membership) -> None:
+    action = run_to_end(ask(api))
+    with pytest.raises(Invalid):
+        undo(action=action, caller=caller_of(membership))
+    with pytest.raises(Invalid):
+        retry(action=action, outcomes=["skipped"], caller=caller_of(membership))
