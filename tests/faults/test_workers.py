@@ -153,7 +153,10 @@ def test_a_lead_that_kills_its_worker_each_time_fails_alone(stack: Stack, client
             connection.execute("DROP TRIGGER poison ON crm_lead; DROP FUNCTION poison()")
     ages = ", ".join(f"{death - deaths[0]:.1f}" for death in deaths)
     print(f"set aside after {len(deaths)} deaths, at {ages} s; done at {time.time() - deaths[0]:.1f} s")
-    assert len(deaths) <= 10
+    # A death is forgotten when a batch is done after it. Half of the batches lie behind the guilty one, and each may be
+    # done between two deaths; then 3 + workers starts are one too many, the batch is tried alone, and the lead twice.
+    n_batches = LEADS // 1_000
+    assert len(deaths) <= n_batches // 2 + (3 + len(WORKERS)) + 1 + 2
     client.check_counts(job, succeeded=LEADS - 1, failed=1)
     outcomes = "SELECT lead_id, code FROM bulk_actions_leadoutcome WHERE action_id = %s"
     assert client.sql(outcomes, parse_close_id("bulkedit", job)) == [(lead, "crashed_worker")]
