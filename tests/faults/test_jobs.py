@@ -9,7 +9,7 @@ from celery import Celery
 
 from crm.ids import parse_close_id
 from tests.faults.client import LEADS, MATCH_ALL, Client
-from tests.faults.harm import RECOVERY_SECONDS, SLOW, frozen_at_work, kill_all, whole
+from tests.faults.harm import RECOVERY_SECONDS, SLOW, killed_at_work, whole
 from tests.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
@@ -78,9 +78,7 @@ def test_a_worker_killed_in_the_midst_of_an_undo(stack: Stack, client: Client) -
     undo = client.call("POST", f"/bulk_action/edit/{job}/undo/")["id"]
     client.call("PUT", f"/bulk_action/edit/{undo}/", {"leads_per_minute": SLOW})
     client.wait_for_progress(undo)
-    with frozen_at_work(stack, client):
-        kill_all(whole(stack, "worker-1"))
-        killed = time.time()
+    killed = killed_at_work(stack, client, lambda: whole(stack, "worker-1"))
     client.recovers(undo, killed, within=RECOVERY_SECONDS)
     client.finish_freely(undo)
     client.check_counts(undo, succeeded=LEADS)
@@ -95,9 +93,7 @@ def test_a_worker_killed_in_the_canary_of_a_sealed_job(stack: Stack, client: Cli
     order = {**body, "preview_token": sealed["preview_token"], "canary": {"leads": CANARY}, "leads_per_minute": SLOW}
     job = client.call("POST", "/bulk_action/edit/", order)["id"]
     client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all(whole(stack, "worker-1"))
-        killed = time.time()
+    killed = killed_at_work(stack, client, lambda: whole(stack, "worker-1"))
     client.recovers(job, killed, within=RECOVERY_SECONDS)
     client.wait_for_status(job, "paused")
     answer = client.get(job)

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from tests.faults.harm import (
     frozen,
     frozen_at_work,
     kill_all,
+    killed_at_work,
     pool_child,
     whole,
 )
@@ -27,35 +29,18 @@ from tests.stack import Stack, wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
 
-def test_a_pool_child_killed_in_mid_batch(stack: Stack, client: Client) -> None:
+VICTIMS = {
+    "one process of a worker": lambda stack: [pool_child(stack, "worker-1")],
+    "a worker": lambda stack: whole(stack, "worker-1"),
+    "all workers": lambda stack: [process for name in WORKERS for process in whole(stack, name)],
+}
+
+
+@pytest.mark.parametrize("victims", VICTIMS.values(), ids=VICTIMS)
+def test_killed_in_mid_batch(stack: Stack, client: Client, victims: Callable[[Stack], list[psutil.Process]]) -> None:
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all([pool_child(stack, "worker-1")])
-        killed = time.time()
-    client.recovers(job, killed, within=RECOVERY_SECONDS)
-    client.finish_freely(job)
-    client.check_each_lead_was_changed_once(job)
-
-
-def test_a_worker_killed_in_mid_batch(stack: Stack, client: Client) -> None:
-    job = client.start_edit(leads_per_minute=SLOW)
-    client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all(whole(stack, "worker-1"))
-        killed = time.time()
-    client.recovers(job, killed, within=RECOVERY_SECONDS)
-    client.finish_freely(job)
-    client.check_each_lead_was_changed_once(job)
-
-
-def test_all_workers_killed_in_mid_batch(stack: Stack, client: Client) -> None:
-    job = client.start_edit(leads_per_minute=SLOW)
-    client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all([process for name in WORKERS for process in whole(stack, name)])
-        killed = time.time()
-    client.recovers(job, killed, within=RECOVERY_SECONDS)
+    client.recovers(job, killed_at_work(stack, client, lambda: victims(stack)), within=RECOVERY_SECONDS)
     client.finish_freely(job)
     client.check_each_lead_was_changed_once(job)
 
