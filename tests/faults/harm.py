@@ -22,12 +22,9 @@ IN_GATE = """
     WHERE application_name = 'drover-worker' AND locktype = 'advisory' AND mode = 'ShareLock' AND granted"""
 FROZEN_IN_GATE = IN_GATE + " AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '0.3 s'"
 TRANSACTIONS = "SELECT pid, xact_start FROM pg_stat_activity"
-WAITS_FOR_LEADS = (
-    TRANSACTIONS
-    + """
-    JOIN pg_locks USING (pid)
-    WHERE application_name = 'drover-worker' AND relation = 'crm_lead'::regclass AND NOT granted"""
-)
+WAITS_FOR = f"""
+    {TRANSACTIONS} JOIN pg_locks USING (pid)
+    WHERE application_name = 'drover-worker' AND relation = %s::regclass AND NOT granted"""
 
 
 def pool_child(stack: Stack, name: str) -> psutil.Process:
@@ -51,19 +48,21 @@ def whole(stack: Stack, name: str) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def stopped_at_work(client: Client, stop: Callable[[], None], go: Callable[[], None]) -> Iterator[None]:
+def stopped_at_work(
+    client: Client, stop: Callable[[], None], go: Callable[[], None], *, table: str = "crm_lead"
+) -> Iterator[None]:
     """Stops one worker, by whatever means, at a moment when it has a batch in hand; lets it go on at the end.
 
     A batch of a job with a ceiling is in hand for a few hundredths of each second, and by one worker after the other:
-    so the leads are locked until a batch waits for them, and only then the worker is stopped.
+    so `table`, which the job writes to, is locked until a batch waits for it, and only then the worker is stopped.
     """
 
     def caught() -> bool:
         with client.stack.connect() as connection, connection.transaction():
-            connection.execute("LOCK TABLE crm_lead IN SHARE ROW EXCLUSIVE MODE")
+            connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
             go()  # only now, so that a slice that was given to it meanwhile waits for us
-            wait_until(lambda: bool(client.sql(WAITS_FOR_LEADS)), seconds=20, what="a batch waits for its leads")
-            waiting = set(client.sql(WAITS_FOR_LEADS))
+            wait_until(lambda: bool(client.sql(WAITS_FOR, table)), seconds=20, what=f"a batch waits for {table}")
+            waiting = set(client.sql(WAITS_FOR, table))
             stop()
 
         def is_known() -> bool:
@@ -91,16 +90,18 @@ def frozen(processes: list[psutil.Process]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def frozen_at_work(stack: Stack, client: Client, name: str = "worker-1") -> Iterator[None]:
-    """Freezes that worker's pool child while it has a batch in hand; if it still lives, it goes on at the end."""
-    child = pool_child(stack, name)
-    with stopped_at_work(client, child.suspend, lambda: _go([child])):
+def frozen_at_work(stack: Stack, client: Client, *, table: str = "crm_lead") -> Iterator[None]:
+    """Freezes the pool child of worker-1 while it has a batch in hand; if it still lives, it goes on at the end."""
+    child = pool_child(stack, "worker-1")
+    with stopped_at_work(client, child.suspend, lambda: _go([child]), table=table):
         yield
 
 
-def killed_at_work(stack: Stack, client: Client, victims: Callable[[], list[psutil.Process]]) -> float:
+def killed_at_work(
+    stack: Stack, client: Client, victims: Callable[[], list[psutil.Process]], *, table: str = "crm_lead"
+) -> float:
     """Kills these at a moment when worker-1 has a batch in hand; returns when, in seconds of the epoch."""
-    with frozen_at_work(stack, client):
+    with frozen_at_work(stack, client, table=table):
         kill_all(victims())
         return time.time()
 

@@ -7,8 +7,7 @@ import time
 import pytest
 from celery import Celery
 
-from crm.ids import parse_close_id
-from tests.faults.client import LEADS, MATCH_ALL, Client
+from tests.faults.client import LEADS, MATCH_ALL, Client, key_of
 from tests.faults.harm import RECOVERY_SECONDS, SLOW, killed_at_work, whole
 from tests.stack import Stack, wait_until
 
@@ -21,7 +20,7 @@ def test_the_same_doorbell_twenty_times_at_once(stack: Stack, client: Client) ->
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
     celery = Celery(broker=stack.home.broker_url())
-    bell = (str(parse_close_id("bulkedit", job)), 0)
+    bell = (str(key_of(job)), 0)
     rings = [
         threading.Thread(target=lambda: celery.send_task("bulk_actions.tasks.run", bell, queue="bulk"))
         for _ in range(20)
@@ -43,7 +42,7 @@ def test_two_jobs_over_the_same_leads_at_once(client: Client) -> None:
         client.check_counts(job, succeeded=LEADS)
         client.check_one_mail(job)
     # Of each lead: what the one wrote is what the other found, and the lead holds what the later one wrote.
-    keys = [parse_close_id("bulkedit", job) for job in jobs]
+    keys = [key_of(job) for job in jobs]
     told = client.sql(
         """
         SELECT count(*) FROM crm_lead AS lead

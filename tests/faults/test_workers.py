@@ -8,8 +8,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from crm.ids import parse_close_id
-from tests.faults.client import LEADS, Client
+from tests.faults.client import LEADS, Client, key_of
 from tests.faults.harm import (
     FROZEN_IN_GATE,
     FROZEN_RECOVERY_SECONDS,
@@ -87,7 +86,7 @@ def test_pause_keeps_its_promise_over_a_frozen_worker(stack: Stack, client: Clie
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
     count = "SELECT count(*) FROM crm_leadstatuschange WHERE bulk_action_id = %s"
-    key = parse_close_id("bulkedit", job)
+    key = key_of(job)
     with frozen_at_work(stack, client):
         answer = client.put(job, "paused")
         assert answer["status"] == "paused"
@@ -141,5 +140,5 @@ def test_a_lead_that_kills_its_worker_each_time_fails_alone(stack: Stack, client
     assert len(deaths) <= 10
     client.check_counts(job, succeeded=LEADS - 1, failed=1)
     outcomes = "SELECT lead_id, code FROM bulk_actions_leadoutcome WHERE action_id = %s"
-    assert client.sql(outcomes, parse_close_id("bulkedit", job)) == [(lead, "crashed_worker")]
+    assert client.sql(outcomes, key_of(job)) == [(lead, "crashed_worker")]
     client.check_one_mail(job)
