@@ -79,7 +79,11 @@ def _job_seconds(world: World, sink: Sink, n_mails: int) -> float:
     world.connection.execute(f"VACUUM (ANALYZE) {', '.join(_TABLES)}")
     world.connection.execute("CHECKPOINT")
     template = world.crm.call("post", "email_template", {"name": "Bench", "subject": _SUBJECT, "body": _BODY})
-    body = {"s_query": {"type": "and", "queries": [ALL_LEADS]}, "template_id": template["id"]}
+    body = {
+        "s_query": {"type": "and", "queries": [ALL_LEADS]},
+        "template_id": template["id"],
+        "send_done_email": False,  # the mail server would count that one too
+    }
 
     def run() -> None:
         engine.run_to_end(world, "email", n_mails, lambda: world.crm.call("post", "bulk_action/email", body))

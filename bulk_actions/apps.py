@@ -10,7 +10,8 @@ class BulkActionsConfig(AppConfig):
         from bulk_actions.mails import open_jobs
         from bulk_actions.targets import BULK_ACTION_NODE
         from crm.mail.delivery import register_gate
+        from crm.models import Purpose
         from search.external import register
 
         register(BULK_ACTION_NODE)
-        register_gate(open_jobs)
+        register_gate(Purpose.BULK, open_jobs)

@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 
 from bulk_actions import doorbell, locks
 from bulk_actions.models import BulkAction
@@ -27,11 +27,17 @@ _PARKED = "interval '365000 days'"
 Wait = tuple[limits.Reason, datetime]
 
 _FAR = f"'{SET_ASIDE.isoformat()}'"
+_IS_SENDING = """
+SELECT EXISTS (
+    SELECT FROM crm_outboxmail WHERE source_id = %s AND purpose <> 'notice' AND state IN ('reserved', 'sending'))
+"""
 
 
 def is_sending(action_id: UUID) -> bool:
     """Whether mail of the job is still to leave, or is just leaving."""
-    return _waiting(action_id).exists()
+    with connection.cursor() as cursor:  # asked behind each chunk of mails that leaves
+        cursor.execute(_IS_SENDING, [action_id])
+        return cursor.fetchone()[0]
 
 
 def is_left_to_delivery(action_id: UUID) -> bool:
@@ -64,13 +70,14 @@ def open_jobs(sources: set[UUID]) -> set[UUID]:
 
     The job's mail gate is shared until that mail is recorded: who stops the job waits for it (`stand_still`).
     """
-    jobs = sorted(BulkAction.objects.filter(pk__in=sources).values_list("pk", flat=True))
-    for action_id in jobs:
+    for action_id in sorted(sources):
         locks.share_mail_gate(action_id)
-    running = set(BulkAction.objects.filter(pk__in=jobs, status=Status.PROCESSING).values_list("pk", flat=True))
-    for action_id in jobs:
-        _follow_up(action_id, is_running=action_id in running)
-    return sources - (set(jobs) - running)
+    with connection.cursor() as cursor:  # not before the gates are ours: whoever closed one has changed the status
+        cursor.execute("SELECT id, status FROM bulk_actions_bulkaction WHERE id = ANY(%s)", [list(sources)])
+        is_running = {action_id: status == Status.PROCESSING for action_id, status in cursor.fetchall()}
+    for action_id, runs in is_running.items():
+        _follow_up(action_id, is_running=runs)
+    return {key for key in sources if is_running.get(key, True)}
 
 
 def stand_still(action_id: UUID) -> None:
@@ -107,10 +114,6 @@ def let_go(action: BulkAction) -> None:
         )
         if cursor.rowcount:
             transaction.on_commit(ring_delivery, robust=True)
-
-
-def _waiting(action_id: UUID) -> QuerySet[OutboxMail]:
-    return OutboxMail.objects.filter(source_id=action_id, state__in=_LEFT).exclude(purpose=Purpose.NOTICE)
 
 
 _PARK = f"""

@@ -22,7 +22,7 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from bulk_actions import breaker, canary, doorbell, exports, ledger, locks, mails, matches, slots, turns
@@ -123,11 +123,12 @@ def _ring_others(action_id: UUID, numbers: range) -> None:
 
 
 def _work(action_id: UUID, number: int, pace: Pace) -> _Step:
-    """Steps until the slice is over; the last one says how it ended. A slice that is cut off stays noted as begun."""
+    """Steps until the slice is over; the last one says how it ended. A slice that is cut off stays noted as begun,
+    whatever it or others have done meanwhile."""
     started = _note_start(action_id)
-    turn_began, first, n_rung = time.monotonic(), True, 0
-    # Workers have died over this job and nothing was done since: from here on, one batch at a time, each noted before
-    # it is tried, so that the guilty one is known by the next death.
+    turn_began, n_rung = time.monotonic(), 0
+    # Workers have died over this job: from here on, one batch at a time, each noted before it is tried, so that the
+    # guilty one is known by the next death.
     careful = started > 3 + settings.BULK_WORKERS
     while True:
         turn = turns.turn_of(action_id)
@@ -146,14 +147,15 @@ def _work(action_id: UUID, number: int, pace: Pace) -> _Step:
         if step.end:
             break
         pace.learn(step.n_leads, time.monotonic() - began)
-        if step.n_leads and first:
-            BulkAction.objects.filter(pk=action_id, unfinished_starts__gt=0).update(unfinished_starts=0)
-            first = False
         if step.n_failed and breaker.pause_if_plainly_wrong(action_id):
             step = _Step(end=Slice.NOTHING)
             break
-    _note_end(action_id)
+    _note_end(action_id, all_is_well=careful and not _suspects(action_id).exists())
     return step
+
+
+def _suspects(action_id: UUID) -> QuerySet[Batch]:
+    return Batch.objects.filter(action=action_id, isolated=True, date_done__isnull=True)
 
 
 def _tried(action_id: UUID, number: int, pace: Pace, *, careful: bool) -> _Step:
@@ -181,8 +183,9 @@ def _note_start(action_id: UUID) -> int:
     return BulkAction.objects.values_list("unfinished_starts", flat=True).get(pk=action_id)
 
 
-def _note_end(action_id: UUID) -> None:
-    BulkAction.objects.filter(pk=action_id).update(unfinished_starts=Greatest(F("unfinished_starts") - 1, 0))
+def _note_end(action_id: UUID, *, all_is_well: bool) -> None:
+    left = 0 if all_is_well else Greatest(F("unfinished_starts") - 1, 0)
+    BulkAction.objects.filter(pk=action_id).update(unfinished_starts=left)
 
 
 def _enter(action_id: UUID, number: int) -> BulkAction | None:

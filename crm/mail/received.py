@@ -14,7 +14,7 @@ from email.parser import BytesHeaderParser, BytesParser
 from email.utils import getaddresses
 
 from crm.errors import Invalid
-from crm.mail.addresses import is_control, normalise
+from crm.mail.addresses import CONTROLS, normalise
 
 # What is told stands at the front of a message, attachments after it. Half a megabyte of line ends in 20 nested parts,
 # the worst there is, takes seconds; in 500 parts it would take minutes.
@@ -74,7 +74,7 @@ def _raw(message: Message, name: str) -> Iterator[str]:
 
 
 def one_line(text: str) -> str:
-    return clean("".join(" " if is_control(character) else character for character in text), HEADER_LENGTH).strip()
+    return clean(CONTROLS.sub(" ", text), HEADER_LENGTH).strip()
 
 
 def clean(text: str, length: int = TEXT_LENGTH) -> str:

@@ -316,4 +316,4 @@ def _text_of(answer: object) -> str:
     if isinstance(answer, smtplib.SMTPResponseException):
         answer = f"{answer.smtp_code} {_text_of(answer.smtp_error)}"
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer) or type(answer).__name__
-    return "".join(character if character.isprintable() else " " for character in text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)

@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from crm.models import OutboxMail, Purpose
 
 PURPOSES = frozenset({Purpose.BULK, Purpose.SEQUENCE})
 _NOBODY = UUID(int=0)
+_SALT = "crm.mail.unsubscribe"
 _BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
 
 
@@ -35,7 +37,7 @@ class Recipient:
 def token_for(organization_id: UUID, address: str, source_id: UUID | None) -> str:
     """Letters, digits, `-`, `_` and a point: about 120 of them for a usual address."""
     content = organization_id.bytes + (source_id or _NOBODY).bytes + address.encode()
-    return _signer().sign(base64.urlsafe_b64encode(content).decode().rstrip("="))
+    return _signed(base64.urlsafe_b64encode(content).decode().rstrip("="), settings.SECRET_KEY)
 
 
 def read_token(token: str) -> Recipient | None:
@@ -98,5 +100,10 @@ def _put_at_end(html: str, part: str) -> str:
     return html[:place] + part + html[place:]
 
 
+@lru_cache(maxsize=16)  # headers and bodies of a mail name the same link
+def _signed(text: str, key: str) -> str:
+    return Signer(key=key, salt=_SALT, sep=".").sign(text)
+
+
 def _signer() -> Signer:
-    return Signer(salt="crm.mail.unsubscribe", sep=".")
+    return Signer(salt=_SALT, sep=".")

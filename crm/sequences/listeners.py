@@ -2,7 +2,7 @@
 
 from crm.mail import delivery, events
 from crm.mail.events import MailEvent
-from crm.models import SubscriptionStatus
+from crm.models import Purpose, SubscriptionStatus
 from crm.sequences import states
 from crm.sequences.states import Reason
 
@@ -15,7 +15,7 @@ _OF_PERSON = """
 
 def register() -> None:
     """Hear of mails, and say which of ours may leave."""
-    delivery.register_gate(states.open_sources)
+    delivery.register_gate(Purpose.SEQUENCE, states.open_sources)
     events.on_reply(end_by_reply)
     events.on_bounce(end_by_bounce)
     events.on_unsubscribe(end_by_wish)

@@ -20,6 +20,7 @@ from tests import factories
 from tests.bulk_actions.helpers import (
     Elsewhere,
     caller_of,
+    changed_leads,
     check_invariant,
     field_params,
     make_job,
@@ -235,26 +236,31 @@ def test_an_undo_right_after_a_delete_goes_through_the_primary_key_too(
     assert "lead_deleted" not in plan
 
 
-def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
-    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The deaths are simulated here by an exception that nothing catches; tests/faults kills real processes."""
-    leads = make_leads(old_status, 1000)
-    action = status_job(membership, new_status, leads)
-    guilty = leads[533].pk
-    apply, tries = ledger.apply, []
+class Death(BaseException):
+    """The worker process ends. Nothing catches it; tests/faults kills real processes."""
 
-    class Death(BaseException):
-        pass
+
+def make_deadly(lead: Lead, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns the batches that are tried from now on."""
+    apply, tries = ledger.apply, []
 
     def deadly(action: object, change: object, batches: list[int]) -> None:
         tries.extend(batches)
-        if Batch.objects.filter(pk__in=batches, lead_ids__contains=[guilty]).exists():
+        if Batch.objects.filter(pk__in=batches, lead_ids__contains=[lead.pk]).exists():
             raise Death
         apply(action, change, batches)
 
     monkeypatch.setattr(ledger, "apply", deadly)
-    monkeypatch.setattr(runner, "_note_end", lambda action_id: None)  # a killed worker does not come to that
+    return tries
+
+
+def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads = make_leads(old_status, 1000)
+    action = status_job(membership, new_status, leads)
+    guilty = leads[533].pk
+    tries = make_deadly(leads[533], monkeypatch)
     monkeypatch.setattr("django.conf.settings.BULK_CRASH_GRACE_SECONDS", 0)
     for _ in range(30):
         try:
@@ -266,6 +272,46 @@ def test_a_batch_that_killed_its_worker_is_narrowed_down_to_the_guilty_lead(
     assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 999, 1)
     assert LeadOutcome.objects.values_list("lead", "code").get() == (guilty, "crashed_worker")
     assert len(tries) < 80, "it is cut into pieces, not into a thousand leads at once"
+
+
+def test_a_worker_that_goes_on_well_does_not_hide_the_deaths_of_another(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django.conf.settings.BULK_STORED_BATCH", 5)
+    leads = make_leads(old_status, 30)
+    action = status_job(membership, new_status, leads)
+    make_deadly(leads[0], monkeypatch)
+    for _ in range(2):
+        with pytest.raises(Death):
+            run_slice(action.pk)
+    with transaction.atomic():
+        Batch.objects.select_for_update().get(action=action.pk, rank=1)  # the other worker has it in hand again
+        assert Elsewhere(run_slice, action.pk).join() is Slice.NOTHING
+    check_invariant(action)
+    assert (changed_leads(action.pk), action.unfinished_starts) == (25, 2)
+
+
+def test_deaths_are_forgotten_once_a_careful_slice_found_no_batch_to_suspect(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 10))
+    BulkAction.objects.update(unfinished_starts=9)
+    run_slice(action.pk)
+    check_invariant(action)
+    assert (changed_leads(action.pk), action.unfinished_starts) == (10, 0)
+
+
+def test_no_death_is_forgotten_while_a_batch_is_suspected(
+    membership: Membership, old_status: LeadStatus, new_status: LeadStatus
+) -> None:
+    action = status_job(membership, new_status, make_leads(old_status, 10))
+    runner.slots.start_if_free(action)
+    runner.load(action.pk)
+    BulkAction.objects.update(unfinished_starts=9)
+    Batch.objects.update(isolated=True, tried_at=timezone.now())
+    assert run_slice(action.pk) is Slice.WAIT
+    check_invariant(action)
+    assert (changed_leads(action.pk), action.unfinished_starts) == (0, 9)
 
 
 def test_a_ceiling_is_kept(membership: Membership, old_status: LeadStatus, new_status: LeadStatus) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email import policy
 from email.parser import BytesParser
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -18,6 +19,19 @@ from tests.stack import Stack, wait_until
 MATCH_ALL = {"type": "match_all"}
 LEADS = 20_000  # of the organization that harm is done to
 BYSTANDER = "Bystander"  # an organization that nothing is done to
+# By the prefix of a job's id.
+_PATHS = {"bulkedit": "edit", "bulkemail": "email", "bulkseqsub": "sequence_subscription"}
+
+
+def key_of(job: str) -> UUID:
+    """The key behind the id of a job of any kind."""
+    key = parse_close_id(job.partition("_")[0], job)
+    assert key is not None
+    return key
+
+
+def path_of(job: str) -> str:
+    return f"/bulk_action/{_PATHS[job.partition('_')[0]]}/{job}/"
 
 
 @dataclass(frozen=True)
@@ -62,10 +76,10 @@ class Client:
         return self.call("POST", "/bulk_action/edit/", body)["id"]
 
     def get(self, job: str) -> dict[str, Any]:
-        return self.call("GET", f"/bulk_action/edit/{job}/")
+        return self.call("GET", path_of(job))
 
     def put(self, job: str, status: str) -> dict[str, Any]:
-        return self.call("PUT", f"/bulk_action/edit/{job}/", {"status": status})
+        return self.call("PUT", path_of(job), {"status": status})
 
     def wait_for_progress(self, job: str) -> int:
         """Until some leads are done and most are not; returns how many."""
@@ -98,7 +112,7 @@ class Client:
     def recovers(self, job: str, since: float, *, within: float) -> None:
         """The job commits a batch within so many seconds after `since` (seconds of the epoch), which are printed."""
         query = "SELECT extract(epoch FROM min(date_done))::float8 FROM bulk_actions_batch WHERE action_id = %s"
-        key, found = parse_close_id("bulkedit", job), [None]
+        key, found = key_of(job), [None]
 
         def committed() -> bool:
             try:
@@ -114,7 +128,7 @@ class Client:
 
     def finish_freely(self, job: str) -> None:
         """Lift the job's ceiling, and wait for its end."""
-        self.call("PUT", f"/bulk_action/edit/{job}/", {"leads_per_minute": None})
+        self.call("PUT", path_of(job), {"leads_per_minute": None})
         self.wait_until_done(job, seconds=60)
 
     def end_state(self, status: str | None = None) -> str:
@@ -148,7 +162,7 @@ class Client:
 
     def check_counts(self, job: str, *, succeeded: int, failed: int = 0) -> None:
         """The job is done with these counts, so is its ledger, each lead was changed once at most, and no other."""
-        answer, key = self.get(job), parse_close_id("bulkedit", job)
+        answer, key = self.get(job), key_of(job)
         counts = ("done", succeeded + failed, succeeded, failed)
         assert (answer["status"], answer["n_leads"], answer["n_succeeded"], answer["n_failed"]) == counts
         assert answer["n_unchanged"] == answer["n_skipped"] == 0
@@ -167,7 +181,7 @@ class Client:
         """One mail about the job was written, sent, and arrived."""
         wait_until(lambda: self._mails_about(job) > 0, seconds=20, what="the done mail arrives")
         assert self._mails_about(job) == 1
-        key = parse_close_id("bulkedit", job)
+        key = key_of(job)
         wait_until(lambda: self._outbox(key) != [("sending",)], seconds=20, what="the done mail is known to have left")
         assert self._outbox(key) == [("sent",)]
 

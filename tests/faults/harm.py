@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -20,6 +21,10 @@ IN_GATE = """
     SELECT pid FROM pg_stat_activity JOIN pg_locks USING (pid)
     WHERE application_name = 'drover-worker' AND locktype = 'advisory' AND mode = 'ShareLock' AND granted"""
 FROZEN_IN_GATE = IN_GATE + " AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '0.3 s'"
+TRANSACTIONS = "SELECT pid, xact_start FROM pg_stat_activity"
+WAITS_FOR = f"""
+    {TRANSACTIONS} JOIN pg_locks USING (pid)
+    WHERE application_name = 'drover-worker' AND relation = %s::regclass AND NOT granted"""
 
 
 def pool_child(stack: Stack, name: str) -> psutil.Process:
@@ -43,21 +48,31 @@ def whole(stack: Stack, name: str) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def stopped_at_work(client: Client, stop: Callable[[], None], go: Callable[[], None]) -> Iterator[None]:
-    """Stops one worker, by whatever means, at a moment when it has a batch in hand; lets it go on at the end."""
+def stopped_at_work(
+    client: Client, stop: Callable[[], None], go: Callable[[], None], *, table: str = "crm_lead"
+) -> Iterator[None]:
+    """Stops one worker, by whatever means, at a moment when it has a batch in hand; lets it go on at the end.
+
+    A batch of a job with a ceiling is in hand for a few hundredths of each second, and by one worker after the other:
+    so `table`, which the job writes to, is locked until a batch waits for it, and only then the worker is stopped.
+    """
 
     def caught() -> bool:
-        stop()
-        if client.sql(IN_GATE):
-            # Is it ours, or that of another worker, which moves on?
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: bool(client.sql(FROZEN_IN_GATE)), seconds=0.4, what="it stands still")
-                return True
-        go()
-        return False
+        with client.stack.connect() as connection, connection.transaction():
+            connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+            go()  # only now, so that a slice that was given to it meanwhile waits for us
+            wait_until(lambda: bool(client.sql(WAITS_FOR, table)), seconds=20, what=f"a batch waits for {table}")
+            waiting = set(client.sql(WAITS_FOR, table))
+            stop()
+
+        def is_known() -> bool:
+            return bool(client.sql(FROZEN_IN_GATE)) or waiting.isdisjoint(client.sql(TRANSACTIONS))
+
+        wait_until(is_known, seconds=10, what="the batch stands still, or is another worker's and is done")
+        return bool(client.sql(FROZEN_IN_GATE))
 
     try:
-        wait_until(caught, seconds=40, what="the worker is stopped with a batch in hand")
+        wait_until(caught, seconds=60, what="the worker is stopped with a batch in hand")
         yield
     finally:
         go()
@@ -75,11 +90,20 @@ def frozen(processes: list[psutil.Process]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def frozen_at_work(stack: Stack, client: Client, name: str = "worker-1") -> Iterator[None]:
-    """Freezes that worker's pool child while it has a batch in hand; if it still lives, it goes on at the end."""
-    child = pool_child(stack, name)
-    with stopped_at_work(client, child.suspend, lambda: _go([child])):
+def frozen_at_work(stack: Stack, client: Client, *, table: str = "crm_lead") -> Iterator[None]:
+    """Freezes the pool child of worker-1 while it has a batch in hand; if it still lives, it goes on at the end."""
+    child = pool_child(stack, "worker-1")
+    with stopped_at_work(client, child.suspend, lambda: _go([child]), table=table):
         yield
+
+
+def killed_at_work(
+    stack: Stack, client: Client, victims: Callable[[], list[psutil.Process]], *, table: str = "crm_lead"
+) -> float:
+    """Kills these at a moment when worker-1 has a batch in hand; returns when, in seconds of the epoch."""
+    with frozen_at_work(stack, client, table=table):
+        kill_all(victims())
+        return time.time()
 
 
 def kill_all(processes: list[psutil.Process]) -> None:

@@ -7,9 +7,8 @@ import time
 import pytest
 from celery import Celery
 
-from crm.ids import parse_close_id
-from tests.faults.client import LEADS, MATCH_ALL, Client
-from tests.faults.harm import RECOVERY_SECONDS, SLOW, frozen_at_work, kill_all, whole
+from tests.faults.client import LEADS, MATCH_ALL, Client, key_of
+from tests.faults.harm import RECOVERY_SECONDS, SLOW, killed_at_work, whole
 from tests.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
@@ -21,7 +20,7 @@ def test_the_same_doorbell_twenty_times_at_once(stack: Stack, client: Client) ->
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
     celery = Celery(broker=stack.home.broker_url())
-    bell = (str(parse_close_id("bulkedit", job)), 0)
+    bell = (str(key_of(job)), 0)
     rings = [
         threading.Thread(target=lambda: celery.send_task("bulk_actions.tasks.run", bell, queue="bulk"))
         for _ in range(20)
@@ -43,7 +42,7 @@ def test_two_jobs_over_the_same_leads_at_once(client: Client) -> None:
         client.check_counts(job, succeeded=LEADS)
         client.check_one_mail(job)
     # Of each lead: what the one wrote is what the other found, and the lead holds what the later one wrote.
-    keys = [parse_close_id("bulkedit", job) for job in jobs]
+    keys = [key_of(job) for job in jobs]
     told = client.sql(
         """
         SELECT count(*) FROM crm_lead AS lead
@@ -78,9 +77,7 @@ def test_a_worker_killed_in_the_midst_of_an_undo(stack: Stack, client: Client) -
     undo = client.call("POST", f"/bulk_action/edit/{job}/undo/")["id"]
     client.call("PUT", f"/bulk_action/edit/{undo}/", {"leads_per_minute": SLOW})
     client.wait_for_progress(undo)
-    with frozen_at_work(stack, client):
-        kill_all(whole(stack, "worker-1"))
-        killed = time.time()
+    killed = killed_at_work(stack, client, lambda: whole(stack, "worker-1"))
     client.recovers(undo, killed, within=RECOVERY_SECONDS)
     client.finish_freely(undo)
     client.check_counts(undo, succeeded=LEADS)
@@ -95,9 +92,7 @@ def test_a_worker_killed_in_the_canary_of_a_sealed_job(stack: Stack, client: Cli
     order = {**body, "preview_token": sealed["preview_token"], "canary": {"leads": CANARY}, "leads_per_minute": SLOW}
     job = client.call("POST", "/bulk_action/edit/", order)["id"]
     client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all(whole(stack, "worker-1"))
-        killed = time.time()
+    killed = killed_at_work(stack, client, lambda: whole(stack, "worker-1"))
     client.recovers(job, killed, within=RECOVERY_SECONDS)
     client.wait_for_status(job, "paused")
     answer = client.get(job)

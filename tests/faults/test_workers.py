@@ -3,12 +3,12 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 
-from crm.ids import parse_close_id
-from tests.faults.client import LEADS, Client
+from tests.faults.client import LEADS, Client, key_of
 from tests.faults.harm import (
     FROZEN_IN_GATE,
     FROZEN_RECOVERY_SECONDS,
@@ -19,6 +19,7 @@ from tests.faults.harm import (
     frozen,
     frozen_at_work,
     kill_all,
+    killed_at_work,
     pool_child,
     whole,
 )
@@ -27,35 +28,18 @@ from tests.stack import Stack, wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
 
-def test_a_pool_child_killed_in_mid_batch(stack: Stack, client: Client) -> None:
+VICTIMS = {
+    "one process of a worker": lambda stack: [pool_child(stack, "worker-1")],
+    "a worker": lambda stack: whole(stack, "worker-1"),
+    "all workers": lambda stack: [process for name in WORKERS for process in whole(stack, name)],
+}
+
+
+@pytest.mark.parametrize("victims", VICTIMS.values(), ids=VICTIMS)
+def test_killed_in_mid_batch(stack: Stack, client: Client, victims: Callable[[Stack], list[psutil.Process]]) -> None:
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all([pool_child(stack, "worker-1")])
-        killed = time.time()
-    client.recovers(job, killed, within=RECOVERY_SECONDS)
-    client.finish_freely(job)
-    client.check_each_lead_was_changed_once(job)
-
-
-def test_a_worker_killed_in_mid_batch(stack: Stack, client: Client) -> None:
-    job = client.start_edit(leads_per_minute=SLOW)
-    client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all(whole(stack, "worker-1"))
-        killed = time.time()
-    client.recovers(job, killed, within=RECOVERY_SECONDS)
-    client.finish_freely(job)
-    client.check_each_lead_was_changed_once(job)
-
-
-def test_all_workers_killed_in_mid_batch(stack: Stack, client: Client) -> None:
-    job = client.start_edit(leads_per_minute=SLOW)
-    client.wait_for_progress(job)
-    with frozen_at_work(stack, client):
-        kill_all([process for name in WORKERS for process in whole(stack, name)])
-        killed = time.time()
-    client.recovers(job, killed, within=RECOVERY_SECONDS)
+    client.recovers(job, killed_at_work(stack, client, lambda: victims(stack)), within=RECOVERY_SECONDS)
     client.finish_freely(job)
     client.check_each_lead_was_changed_once(job)
 
@@ -102,7 +86,7 @@ def test_pause_keeps_its_promise_over_a_frozen_worker(stack: Stack, client: Clie
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
     count = "SELECT count(*) FROM crm_leadstatuschange WHERE bulk_action_id = %s"
-    key = parse_close_id("bulkedit", job)
+    key = key_of(job)
     with frozen_at_work(stack, client):
         answer = client.put(job, "paused")
         assert answer["status"] == "paused"
@@ -156,5 +140,5 @@ def test_a_lead_that_kills_its_worker_each_time_fails_alone(stack: Stack, client
     assert len(deaths) <= 10
     client.check_counts(job, succeeded=LEADS - 1, failed=1)
     outcomes = "SELECT lead_id, code FROM bulk_actions_leadoutcome WHERE action_id = %s"
-    assert client.sql(outcomes, parse_close_id("bulkedit", job)) == [(lead, "crashed_worker")]
+    assert client.sql(outcomes, key_of(job)) == [(lead, "crashed_worker")]
     client.check_one_mail(job)

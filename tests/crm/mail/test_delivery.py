@@ -246,7 +246,7 @@ def test_a_chunk_that_has_left_takes_the_next_one_in_hand_with_its_own_commit(
         in_hand.append(OutboxMail.objects.filter(state=MailState.SENDING).count())
         return sources
 
-    delivery.register_gate(look)
+    delivery.register_gate(Purpose.BULK, look)
     with CaptureQueriesContext(connection) as queries:
         assert delivery.deliver_chunk(until=inf) == 35
 
@@ -313,7 +313,7 @@ def test_an_address_suppressed_after_the_claim_is_withheld(post: Post, reserve: 
         )
         return sources
 
-    delivery.register_gate(suppress)
+    delivery.register_gate(Purpose.BULK, suppress)
     deliver_all()
 
     assert state_of(mail) == MailState.WITHHELD
@@ -332,7 +332,7 @@ def test_a_gate_holds_back_the_mail_of_its_source_and_no_other(post: Post, reser
         asked.append(sources)
         return sources - closed
 
-    delivery.register_gate(gate)
+    delivery.register_gate(Purpose.BULK, gate)
     deliver_all()
 
     assert {state_of(mail) for mail in held} == {MailState.RESERVED}
@@ -347,8 +347,8 @@ def test_a_gate_holds_back_the_mail_of_its_source_and_no_other(post: Post, reser
 
 def test_mail_leaves_only_when_every_gate_agrees(post: Post, reserve: Reserve) -> None:
     mail = reserve()
-    delivery.register_gate(lambda sources: sources)
-    delivery.register_gate(lambda sources: set())
+    delivery.register_gate(Purpose.BULK, lambda sources: sources)
+    delivery.register_gate(Purpose.BULK, lambda sources: set())
 
     deliver_all()
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from crm.contacts import ContactDraft, update_contact
 from crm.lead_merge import merge_leads
 from crm.mail import delivery, transport
-from crm.models import Lead, OutboxMail, SequenceSubscription
+from crm.models import Lead, OutboxMail, Purpose, SequenceSubscription
 from crm.purge import purge_deleted
 from crm.sequences import states
 from crm.tasks import tick_sequences
@@ -31,7 +31,7 @@ def post(settings: Settings) -> Iterator[Post]:
 
 @pytest.fixture(autouse=True)
 def _our_gate_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_gates", [states.open_sources])
+    monkeypatch.setattr(delivery, "_gates", [(Purpose.SEQUENCE, states.open_sources)])
 
 
 def deliver(world: World) -> None:
