@@ -8,6 +8,7 @@ import sys
 
 from bench import docs, report
 from bench.engine import JobFailed
+from bench.files import FEW, QUICK_FEW, QUICK_ROWS, ROWS
 from bench.mails import MAILS, QUICK_MAILS
 from bench.measure import Plan, measure, progress
 from bench.stack import temporary_home
@@ -32,6 +33,8 @@ def main() -> int:
         peer_leads=min(QUICK_PEER_LEADS if options.quick else PEER_LEADS, sizes[0]),
         index_leads=min(QUICK_INDEX_LEADS if options.quick else INDEX_LEADS, sizes[-1]),
         mails=QUICK_MAILS if options.quick else MAILS,
+        file_rows=QUICK_ROWS if options.quick else ROWS,
+        few_file_rows=QUICK_FEW if options.quick else FEW,
     )
     try:
         with temporary_home() as home:

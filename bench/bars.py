@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from statistics import median
 
-from bench.findings import Findings, Mailing, Measurement
+from bench.findings import Filing, Findings, Mailing, Measurement
 from bench.work import DELETE, NUMBER, STATUS
 
 BAR_LEADS = 1_000_000  # the bars against raw SQL are set for this size; a small job also waits for its doorbell
 BAR_OF_WORK = {STATUS: 1.3, NUMBER: 1.3, DELETE: 1.5}
 INDEXED_MS, OTHER_MS = 100, 1000
+BAR_FILE_ROWS = 1_000_000
+BAR_PEER_ROWS, BAR_OF_BULK, BAR_OF_ONE_BY_ONE = 100_000, 1, 10
 BAR_MAILS, BAR_OF_LOOP = 10_000, 0.4  # with few mails the way to the workers and back counts for more than they do
 
 
@@ -73,6 +75,34 @@ def of_mails(found: Mailing) -> list[Bar]:
             BAR_OF_LOOP if large else None, at_least=True),
         Bar("mails/s of a bulk email, against `send_mail`", found.job_rate / found.send_mail_rate,
             1 if large else None, at_least=True),
+    ]  # fmt: skip
+
+
+def of_files(found: Filing) -> list[Bar]:
+    """Imports and exports against raw COPY and the usual package, and the calls that stream or merge."""
+    large = found.n_rows >= BAR_FILE_ROWS
+    made = [
+        Bar("import, against COPY into the same tables", ratio(found.imported, found.raw_in), None),
+        Bar("export as CSV, against COPY of the same", ratio(found.exported, found.raw_out), None),
+        Bar(f"memory of the importing worker, more rows less {found.n_few:,}", found.worker_mb - found.worker_few_mb,
+            20 if large else None, unit="MB"),
+        Bar(f"memory of the exporting worker, more rows less {found.n_few:,}", found.files_mb - found.files_few_mb,
+            20 if large else None, unit="MB"),
+        Bar("BlueAI export, first byte", median(found.first_byte) * 1000, 300 if large else None, unit="ms"),
+        Bar("memory of a web process, streaming less idle", found.web_mb - found.web_idle_mb, 20 if large else None,
+            unit="MB"),
+        Bar("gomega, 500 new leads in a call", median(found.merged) * 1000, 1000, unit="ms"),
+        Bar("gomega, 500 known leads in a call", median(found.merged_again) * 1000, 1000, unit="ms"),
+    ]  # fmt: skip
+    if (peer := found.peer) is None:
+        return made
+    bulk, one_by_one = (BAR_OF_BULK, BAR_OF_ONE_BY_ONE) if peer.n_rows >= BAR_PEER_ROWS else (None, None)
+    return [
+        *made,
+        Bar("import, faster than django-import-export in bulk mode", ratio(peer.bulk, found.imported_few), bulk,
+            at_least=True),
+        Bar("import, faster than django-import-export as it comes", ratio(peer.one_by_one, found.imported_few),
+            one_by_one, at_least=True),
     ]  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def contents(found: Findings) -> dict[str, str]:
         "loadings": tables.loadings(found),
         "index-costs": tables.index_costs(found.index_costs),
         **({"mails": tables.mails(found.mails)} if found.mails else {}),
+        **({"files": tables.files(found.files)} if found.files else {}),
     }
 
 

@@ -41,19 +41,25 @@ def run_to_end(world: World, kind: str, n_leads: int, post: Callable[[], Json]) 
     """The job of that kind that `post` makes. Raises `JobFailed` unless exactly `n_leads` objects of it succeeded."""
     began = time.monotonic()
     job = post()
-    key, path = key_of(job["id"]), f"bulk_action/{kind}/{job['id']}"
-    seen: dict[str, float] = {}
-    while (status := status_of(world, key)) not in ("done", "error"):
-        seen.setdefault(status, time.monotonic())
-        if time.monotonic() - began > JOB_SECONDS:
-            raise JobFailed(f"{path} was still {status} after {JOB_SECONDS} s.")
-        time.sleep(POLL_SECONDS)
+    path = f"bulk_action/{kind}/{job['id']}"
+    seen = wait_for_end(world, key_of(job["id"]), path)
     ended = time.monotonic()
     final = world.crm.call("get", path)
     if final["status"] != "done" or final["n_succeeded"] != n_leads:
         raise JobFailed(f"{path} ended as {final['status']} with {final['n_succeeded']} of {n_leads} leads changed.")
     loaded = seen.get("processing", ended)
     return Run(path, total=ended - began, loading=loaded - seen.get("loading", began))
+
+
+def wait_for_end(world: World, key: UUID, path: str) -> dict[str, float]:
+    """Return once the job is over: when each status before that was first seen. Raises `JobFailed`."""
+    began, seen = time.monotonic(), dict[str, float]()
+    while (status := status_of(world, key)) not in ("done", "error"):
+        seen.setdefault(status, time.monotonic())
+        if time.monotonic() - began > JOB_SECONDS:
+            raise JobFailed(f"{path} was still {status} after {JOB_SECONDS} s.")
+        time.sleep(POLL_SECONDS)
+    return seen
 
 
 def loading_seconds(world: World, kind: str, body: Json) -> float:

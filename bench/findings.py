@@ -128,6 +128,48 @@ class Mailing:
 
 
 @dataclass(frozen=True)
+class FilePeer:
+    """Seconds of `django-import-export` for `n_rows` leads without contacts: by `bulk_create`, and as it comes."""
+
+    n_rows: int
+    version: str
+    bulk: list[float]
+    one_by_one: list[float]
+
+
+@dataclass(frozen=True)
+class Filing:
+    """Imports and exports of `n_rows` rows, one bulk worker; each number is seconds. `n_few` rows: what is measured
+    against the peer, and JSON. `reading`: the part of `imported` before the first row was merged. `again`: the same
+    file once more, every row of which finds its lead. `merged`: calls of 500 rows each. Megabytes are peaks.
+    """
+
+    n_rows: int
+    n_few: int
+    date: str
+    load: float
+    imported: list[float]
+    reading: list[float]
+    again: list[float]
+    raw_in: list[float]
+    exported: list[float]
+    raw_out: list[float]
+    imported_few: list[float]
+    exported_few: list[float]
+    streamed: list[float]
+    first_byte: list[float]
+    merged: list[float]
+    merged_again: list[float]
+    worker_few_mb: float
+    worker_mb: float
+    files_few_mb: float
+    files_mb: float
+    web_idle_mb: float
+    web_mb: float
+    peer: FilePeer | None = None  # its package was not there
+
+
+@dataclass(frozen=True)
 class Findings:
     """One run. `small_peak_mb`: the peak memory of the bulk workers at the smallest size."""
 
@@ -143,6 +185,7 @@ class Findings:
     loadings: list[Loaded]
     index_costs: list[IndexCost]
     mails: Mailing | None = None  # runs of before had none
+    files: Filing | None = None
 
     @property
     def largest(self) -> int:
@@ -177,5 +220,12 @@ def load(file: Path) -> Findings:
             "loadings": [Loaded(**each) for each in found["loadings"]],
             "index_costs": [IndexCost(**each) for each in found["index_costs"]],
             "mails": Mailing(**found["mails"]) if found.get("mails") else None,
+            "files": _filing(found.get("files")),
         }
     )
+
+
+def _filing(found: dict | None) -> Filing | None:
+    if not found:
+        return None
+    return Filing(**{**found, "peer": FilePeer(**found["peer"]) if found["peer"] else None})

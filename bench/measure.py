@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from bench import calls, engine, floors, index_costs, machine, mails, peer_workers, search
+from bench import calls, engine, files, floors, index_costs, machine, mails, peer_workers, search
 from bench.findings import Calls, Findings, Measurement, Peer
 from bench.memory import Memory
 from bench.stack import world_with
@@ -30,10 +30,12 @@ class Plan:
     peer_leads: int
     index_leads: int
     mails: int
+    file_rows: int
+    few_file_rows: int
 
 
 def measure(home: Home, plan: Plan) -> Findings:
-    """Everything. First the mails, then the jobs of one worker process, each in a stack of their own."""
+    """Everything. First mails and files, then the jobs of one worker process, each in a stack of their own."""
     import django
 
     load, began = machine.load_now(), time.monotonic()
@@ -41,6 +43,8 @@ def measure(home: Home, plan: Plan) -> Findings:
     found: dict[tuple[str, int], Measurement] = {}
     progress.print(f"sending {plan.mails:,} mails")
     mailed = mails.measure(home, plan.mails, plan.repeats)
+    progress.print(f"importing and exporting {plan.file_rows:,} rows")
+    filed = files.measure(home, plan.file_rows, plan.few_file_rows, plan.repeats)
     with world_with(home, workers=1) as world:
         progress.print(f"the stack is ready; making {max(plan.sizes):,} leads")
         n_with_words = max(plan.index_leads, *(n_leads for n_leads, work in _each(world, plan) if work.rewrites_words))
@@ -76,6 +80,7 @@ def measure(home: Home, plan: Plan) -> Findings:
             loadings=search.loading(world, plan.repeats),
             index_costs=costs,
             mails=mailed,
+            files=filed,
             minutes=round((time.monotonic() - began) / 60, 1),
         )
 

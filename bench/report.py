@@ -5,7 +5,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench.bars import of_jobs, of_searches
+from bench.bars import of_files, of_jobs, of_searches
 from bench.findings import Findings
 
 
@@ -15,7 +15,7 @@ def show(found: Findings) -> None:
     ratios = Table(title=f"Against the bars, {found.largest:,} leads")
     for name, justify in (("", "left"), ("measured", "right"), ("bar", "right"), ("", "left")):
         ratios.add_column(name, justify=justify)
-    for bar in [*of_jobs(found), *of_searches(found)]:
+    for bar in [*of_jobs(found), *of_searches(found), *(of_files(found.files) if found.files else [])]:
         limit = f"{'at least' if bar.at_least else 'at most'} {bar.bar:,g} {bar.unit}" if bar.bar else ""
         verdict = {True: "reached", False: "[bold]MISSED[/bold]", None: ""}[bar.reached]
         ratios.add_row(bar.what, f"{bar.measured:,.2f} {bar.unit}", limit, verdict)

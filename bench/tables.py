@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.bars import Bar, of_jobs, of_mails, of_searches, ratio
-from bench.findings import Findings, IndexCost, Machine, Mailing, Measurement
+from bench.bars import Bar, of_files, of_jobs, of_mails, of_searches, ratio
+from bench.findings import Filing, Findings, IndexCost, Machine, Mailing, Measurement
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -143,6 +143,34 @@ def mails(found: Mailing) -> str:
     told = f"Taken on {found.date}, load average {found.load:g} before; medians of {len(found.job)}."
     ratios = _bars(f"{found.n_mails:,} mails", of_mails(found))
     return f"{told}\n\n{table(('', 'mails', 'mails/s'), rows)}\n\n{ratios}"
+
+
+def files(found: Filing) -> str:
+    """When and under which load; rows in a second; the bars."""
+
+    def row(what: str, n_rows: int, took: Sequence[float]) -> list[str]:
+        return [what, f"{n_rows:,}", seconds(median(took)), f"{n_rows / median(took):,.0f}"]
+
+    rows = [
+        row("import of a CSV, every row new", found.n_rows, found.imported),
+        row("of that, until the first row is merged", found.n_rows, found.reading),
+        row("the same file again, every row known", found.n_rows, found.again),
+        row("COPY into the same tables", found.n_rows, found.raw_in),
+        row("export as CSV", found.n_rows, found.exported),
+        row("COPY of the same to CSV", found.n_rows, found.raw_out),
+        row("export as JSON lines", found.n_few, found.exported_few),
+        row("BlueAI export of contacts, streamed", found.n_rows, found.streamed),
+        row("import of a CSV, every row new", found.n_few, found.imported_few),
+    ]
+    if (peer := found.peer) is None:
+        missing = "\n\ndjango-import-export was not installed: nothing was measured against it."
+    else:
+        rows.append(row(f"django-import-export {peer.version}, bulk mode", peer.n_rows, peer.bulk))
+        rows.append(row(f"django-import-export {peer.version}, as it comes", peer.n_rows, peer.one_by_one))
+        missing = ""
+    told = f"Taken on {found.date}, load average {found.load:g} before; medians of {len(found.imported)}."
+    measured = table(("one bulk worker", "rows", "seconds", "rows/s"), rows)
+    return f"{told}{missing}\n\n{measured}\n\n{_bars(f'{found.n_rows:,} rows', of_files(found))}"
 
 
 def index_costs(costs: Sequence[IndexCost]) -> str:

@@ -3,6 +3,8 @@
 A job has as many numbered doorbells as workers that may work on it at once. At most one message per number waits in the
 queue: a mark in Redis with the life of the message says so. Redis wiped loses marks and messages together, and the
 sweeper rings again. A message in the hand of a worker that is dead or stands still leaves its mark: `ring_again`.
+
+The bell `WRITER` calls who writes files (`bulk_actions.exports`): a queue of its own, since that takes minutes.
 """
 
 import time
@@ -10,7 +12,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import structlog
-from celery import Task, current_app
+from celery import current_app
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
@@ -19,6 +21,7 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 QUEUE = "bulk"
+WRITER = -1
 _BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 
@@ -27,14 +30,12 @@ def ring(action_id: UUID, numbers: Iterable[int] | None = None, *, after_seconds
 
     Never raises for a broker that is away.
     """
-    from bulk_actions.tasks import run
-
     n_rung = 0
     for number in numbers if numbers is not None else range(1):
         life = settings.BULK_DOORBELL_SECONDS + after_seconds
         try:
             if cache.add(_mark(action_id, number), time.time() + after_seconds, timeout=life):
-                _publish(run, action_id, number, after_seconds, life)
+                _publish(action_id, number, after_seconds, life)
                 n_rung += 1
         except _BROKER_AWAY as problem:
             log.warning("doorbell.lost", job_id=str(action_id), problem=str(problem))
@@ -66,9 +67,12 @@ def _messages_wait() -> bool:
             return False
 
 
-def _publish(run: Task, action_id: UUID, number: int, after_seconds: float, life: float) -> None:
+def _publish(action_id: UUID, number: int, after_seconds: float, life: float) -> None:
+    from bulk_actions import tasks
+
+    task, said = (tasks.write_file, ()) if number == WRITER else (tasks.run, (number,))
     try:
-        run.apply_async((str(action_id), number), countdown=after_seconds or None, expires=life, retry=False)
+        task.apply_async((str(action_id), *said), countdown=after_seconds or None, expires=life, retry=False)
     except _BROKER_AWAY:
         cache.delete(_mark(action_id, number))  # or nobody could ring for as long as the mark lives
         raise

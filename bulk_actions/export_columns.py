@@ -4,29 +4,34 @@ Rows are read by the keys of one part of the job at a time, in the job's order.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from uuid import UUID
 
 from django.db import connection
 
 from bulk_actions.models import BulkAction
 from crm.api.close.showing import custom_fields_of
-from crm.custom_values import Stored, show_value
+from crm.custom_values import show_value
 from crm.ids import close_id
 from crm.models import CustomField, FieldObject
 
 _CUSTOM = "custom."
+_OF_FEW = ("stat", "pipe", "user")  # of which an organization has few: their ids are spelled once
+_shared_id = lru_cache(maxsize=1_000)(close_id)
 
 
 @dataclass(frozen=True)
 class Column:
-    """`sql` over the rows of the table and `join`; `prefix` makes an id of it."""
+    """`sql` over the rows of the table and `join`; `prefix` makes an id of it. `on_request`: it is there only where
+    `fields` names it."""
 
     name: str
     sql: str
     join: str | None = None
     prefix: str | None = None
+    on_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Table:
     custom: FieldObject
     joins: Mapping[str, str]
     phones: frozenset[str] = frozenset()
+    where: str = "true"
 
 
 def _name_of(person: str) -> str:
@@ -113,6 +119,7 @@ _LEADS = Table(
         Column("contact_phone", "person.phone", "person"),
         *_ADDRESS,
         *_WHO_AND_WHEN,
+        Column("external_id", "row.external_id", on_request=True),
     ),
     custom=FieldObject.LEAD,
     joins={
@@ -128,32 +135,44 @@ _LEADS = Table(
     },
     phones=frozenset({"contact_phone"}),
 )
-_CONTACTS = Table(
+_OF_CONTACTS = (
+    Column("id", "row.id", prefix="cont"),
+    Column("lead_id", "row.lead_id", prefix="lead"),
+    Column("lead_name", "lead.name"),
+    Column("name", _name_of("row")),
+    Column("title", "row.title"),
+    Column("email", _first("crm_contactemail", "email", "row")),
+    Column("phone", _first("crm_contactphone", "phone", "row")),
+    Column("url", _first("crm_contacturl", "url", "row")),
+    Column("other_emails", _others("crm_contactemail", "email")),
+    Column("other_phones", _others("crm_contactphone", "phone")),
+    *_ADDRESS,
+    *_WHO_AND_WHEN,
+    Column("external_id", "row.external_id", on_request=True),
+    Column("lead_external_id", "lead.external_id", on_request=True),
+)
+_CONTACTS_OF_LEADS = Table(
     rows="""
         JOIN crm_lead AS lead ON lead.id = target.key AND lead.organization_id = %(organization)s
             AND lead.deleted_at IS NULL
         JOIN crm_contact AS row ON row.lead_id = lead.id
     """,
     order="target.place, row.position, row.id",
-    columns=(
-        Column("id", "row.id", prefix="cont"),
-        Column("lead_id", "row.lead_id", prefix="lead"),
-        Column("lead_name", "lead.name"),
-        Column("name", _name_of("row")),
-        Column("title", "row.title"),
-        Column("email", _first("crm_contactemail", "email", "row")),
-        Column("phone", _first("crm_contactphone", "phone", "row")),
-        Column("url", _first("crm_contacturl", "url", "row")),
-        Column("other_emails", _others("crm_contactemail", "email")),
-        Column("other_phones", _others("crm_contactphone", "phone")),
-        *_ADDRESS,
-        *_WHO_AND_WHEN,
-    ),
+    columns=_OF_CONTACTS,
     custom=FieldObject.CONTACT,
     joins={"address": _address_of("row.lead_id")},
     phones=frozenset({"phone"}),
 )
-_OPPORTUNITIES = (
+_CONTACTS = replace(
+    _CONTACTS_OF_LEADS,
+    rows="""
+        JOIN crm_contact AS row ON row.id = target.key AND row.organization_id = %(organization)s
+        LEFT JOIN LATERAL (SELECT * FROM crm_lead WHERE id = row.lead_id LIMIT 1) AS lead ON true
+    """,
+    where="lead.deleted_at IS NULL",
+    order="target.place",
+)
+_OF_OPPORTUNITIES = (
     Column("id", "row.id", prefix="oppo"),
     Column("lead_id", "row.lead_id", prefix="lead"),
     Column("lead_name", "lead.name"),
@@ -181,23 +200,29 @@ _WITH_LEAD = """
     JOIN crm_opportunitystatus AS status ON status.id = row.status_id
     JOIN crm_pipeline AS pipeline ON pipeline.id = status.pipeline_id
 """
-_LEAD_OPPS = Table(
+_OPPORTUNITIES_OF_LEADS = Table(
     rows="JOIN crm_opportunity AS row ON row.lead_id = target.key AND row.deleted_at IS NULL"
     + _WITH_LEAD.format(lead="target.key"),
     order="target.place, row.id",
-    columns=_OPPORTUNITIES,
+    columns=_OF_OPPORTUNITIES,
     custom=FieldObject.OPPORTUNITY,
     joins={"address": _address_of("row.lead_id")},
 )
-_OPPS = Table(
+_OPPORTUNITIES = replace(
+    _OPPORTUNITIES_OF_LEADS,
     rows="JOIN crm_opportunity AS row ON row.id = target.key AND row.deleted_at IS NULL"
     + _WITH_LEAD.format(lead="row.lead_id"),
     order="target.place",
-    columns=_OPPORTUNITIES,
-    custom=FieldObject.OPPORTUNITY,
-    joins={"address": _address_of("row.lead_id")},
 )
-TABLES = {"leads": _LEADS, "contacts": _CONTACTS, "lead_opps": _LEAD_OPPS, "opps": _OPPS}
+# By what a row is, and what the keys of the job are those of (`BulkAction.target`).
+_TABLES = {
+    ("leads", "lead"): _LEADS,
+    ("contacts", "lead"): _CONTACTS_OF_LEADS,
+    ("contacts", "contact"): _CONTACTS,
+    ("lead_opps", "lead"): _OPPORTUNITIES_OF_LEADS,
+    ("lead_opps", "opportunity"): _OPPORTUNITIES,
+    ("opps", "opportunity"): _OPPORTUNITIES,
+}
 
 
 def _custom_header(fields: Mapping[str, CustomField]) -> dict[str, str]:
@@ -212,7 +237,7 @@ class Reader:
     """Reads the chosen columns of an export. What its fields are is fixed when it is made."""
 
     def __init__(self, action: BulkAction) -> None:
-        self._action, self._table = action, TABLES[str(action.params["type"])]
+        self._action, self._table = action, _TABLES[str(action.params["type"]), action.target]
         self._fields = custom_fields_of(action.organization_id, self._table.custom)
         self.header = _header(
             action.params["fields"],
@@ -224,14 +249,16 @@ class Reader:
         by_name = {**_custom_ids(self._fields), **by_header}
         self._custom_keys = {name: by_name[name] for name in self.header if name.startswith(_CUSTOM)}
         columns = {column.name: column for column in self._table.columns}
-        self._columns = [columns[name] for name in self.header if name not in self._custom_keys]
-        joins = {column.join for column in self._columns} - {None}
+        # None: the place of a custom field.
+        self._columns = [columns[name] if name not in self._custom_keys else None for name in self.header]
+        selected = ["NULL" if column is None else column.sql for column in self._columns]
+        joins = {column.join for column in self._columns if column is not None}
         self._sql = f"""
-            SELECT {", ".join(["row.custom", *(column.sql for column in self._columns)])}
+            SELECT {", ".join([*selected, "row.custom" if self._custom_keys else "NULL"])}
             FROM unnest(%(keys)s::uuid[]) WITH ORDINALITY AS target(key, place)
             {self._table.rows}
             {" ".join(sql for name, sql in self._table.joins.items() if name in joins)}
-            ORDER BY {self._table.order}
+            WHERE {self._table.where} ORDER BY {self._table.order}
         """
 
     @property
@@ -247,29 +274,31 @@ class Reader:
         with connection.cursor() as cursor:
             cursor.execute(self._sql, asked)
             found = cursor.fetchall()
-        makers = [self._maker(name) for name in self.header]
-        for custom, *values in found:
-            stored = json.loads(custom) if self._custom_keys else {}
-            cells = iter(values)
-            yield [make(stored, cells) for make in makers]
-
-    def _maker(self, name: str) -> Callable[[Mapping[str, Stored], Iterator[object]], object]:
-        if (key := self._custom_keys.get(name)) is not None:
-            field = self._fields[key]
-            return lambda stored, cells: show_value(field, stored[key]) if key in stored else None
-        prefix = next(column.prefix for column in self._columns if column.name == name)
-        if prefix is None:
-            return lambda stored, cells: next(cells)
-        return lambda stored, cells: _id(prefix, next(cells))
-
-
-def _id(prefix: str, key: object) -> str | None:
-    return close_id(prefix, key) if isinstance(key, UUID) else None
+        ids = [
+            (place, _shared_id if column.prefix in _OF_FEW else close_id, column.prefix)
+            for place, column in enumerate(self._columns)
+            if column is not None and column.prefix is not None
+        ]
+        custom_fields = [
+            (place, key, self._fields[key])
+            for place, name in enumerate(self.header)
+            if (key := self._custom_keys.get(name)) is not None
+        ]
+        for *cells, custom in found:
+            for place, spell, prefix in ids:
+                if cells[place] is not None:
+                    cells[place] = spell(prefix, cells[place])
+            if custom_fields:
+                stored = json.loads(custom)
+                for place, key, field in custom_fields:
+                    if key in stored:
+                        cells[place] = show_value(field, stored[key])
+            yield cells
 
 
 def known_columns(type: str, organization_id: UUID) -> set[str]:
     """What `fields` of an export of that type may name."""
-    table = TABLES[type]
+    table = next(table for (rows, _), table in _TABLES.items() if rows == type)
     custom = custom_fields_of(organization_id, table.custom)
     return {*(column.name for column in table.columns), *_custom_header(custom).values(), *_custom_ids(custom)}
 
@@ -286,5 +315,6 @@ def _header(
     headers = list(_custom_header(custom).values())
     if fields is not None:
         return [name for name in fields if name in {*known, *headers, *_custom_ids(custom)}]
-    addresses = () if with_addresses else {column.name for column in _ADDRESS}
-    return [name for name in known if name not in addresses] + headers
+    left_out = {column.name for column in table.columns if column.on_request}
+    left_out |= set() if with_addresses else {column.name for column in _ADDRESS}
+    return [name for name in known if name not in left_out] + headers

@@ -54,7 +54,7 @@ _STOP = """
 
 
 class Stopped(Exception):
-    """The job is no longer `processing`: somebody has paused or cancelled it."""
+    """The job is no longer `processing`, since somebody has paused or cancelled it; or this process is ending."""
 
 
 class Steps:

@@ -1,33 +1,34 @@
 """Writes the file of an export: all of it from one moment, piece by piece, while its rows are read.
 
-One worker writes it in one go. Whoever comes after a crash or a pause begins anew, since a file shows a single moment;
-what there was of it is removed, and is never given away.
+One worker writes it in one go: a moment lasts as long as the transaction that sees it. Whoever comes after a crash or a
+pause begins anew; what there was of the file is removed, and is never given away. Such a worker does nothing else
+(queue `files`), so that nobody's turn waits for a file.
 """
 
+import threading
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
 
 from bulk_actions import export_columns, export_objects, locks
 from bulk_actions.errors import JobImpossible
 from bulk_actions.export_files import make, new_name, storage
 from bulk_actions.export_steps import Steps, Stopped
+from bulk_actions.export_targets import targets_left
 from bulk_actions.models import Batch, BulkAction
 from bulk_actions.services import finish
 from bulk_actions.states import Status
 from crm.files.problems import FileProblem
 from crm.files.values import DateFormat
 from crm.files.writing import write_table
-from crm.models import Lead
-from crm.opportunities import opportunities_of
 
 log = structlog.get_logger(__name__)
 _MOST_TRIES = 10  # that ended with their worker's death
 _OBJECTS = ("json", "jsonl")
+_ending = threading.Event()  # this process is asked to end
 
 Reader = export_columns.Reader | export_objects.Reader
 
@@ -35,7 +36,7 @@ Reader = export_columns.Reader | export_objects.Reader
 def write(action_id: UUID) -> None:
     """Write the file of a job that is `processing`, and end the job; nothing while somebody else is at it.
 
-    A pause or cancel stops it between two parts. Raises `JobImpossible`.
+    A pause, a cancel and the end of this process stop it between two parts. Raises `JobImpossible`.
     """
     action = BulkAction.objects.select_related("organization", "created_by").get(pk=action_id)
     if action.status != Status.PROCESSING:
@@ -57,9 +58,18 @@ def write(action_id: UUID) -> None:
         return
     except FileProblem as problem:
         raise JobImpossible(problem.code, problem.message) from problem
+    except OSError as problem:
+        log.exception("export.storage_failed", job_id=str(action_id))
+        message = f"The file could not be written to its storage: {problem.strerror or 'it did not answer'}."
+        raise JobImpossible("storage_failed", message) from problem
     finally:
         steps.close()
     finish(action_id)
+
+
+def stop_all() -> None:
+    """Stop the writing of all files in this process, for good: it is about to end, and others will do it."""
+    _ending.set()
 
 
 def _see_one_moment() -> None:
@@ -106,14 +116,9 @@ def _rows(action: BulkAction, reader: Reader, steps: Steps) -> Iterator:
         for row in reader.rows(batch.lead_ids):
             n_rows += 1
             yield row
-        there = set(_targets(action).filter(pk__in=batch.lead_ids).values_list("pk", flat=True))
+        there = targets_left(action, batch.lead_ids)
         written = [key for key in batch.lead_ids if key in there]
         steps.part_done(batch.pk, written, [key for key in batch.lead_ids if key not in there], n_rows)
+        if _ending.is_set():
+            raise Stopped
         after = batch.rank
-
-
-def _targets(action: BulkAction) -> QuerySet:
-    """What the keys of the job's batches may be found in, as far as it is there still."""
-    if action.params["type"] == "opps":
-        return opportunities_of(action.organization_id)
-    return Lead.objects.filter(organization=action.organization_id)

@@ -13,18 +13,19 @@ The ledger, the rows and the leads change in one transaction, so whatever crashe
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models.functions import Now
 
+from bulk_actions import dry_runs
 from bulk_actions.errors import JobImpossible
 from bulk_actions.merged import done_to_contacts, done_to_leads
-from bulk_actions.models import Batch, BulkAction, ImportRow, LeadOutcome, Outcome
+from bulk_actions.models import Batch, BulkAction, LeadOutcome, Outcome
 from crm.import_rows import row_of
 from crm.merging import Key, Merged, OnDuplicate, RowResult, Rules, Subject, merge_rows
 from crm.merging import Outcome as RowOutcome
-from crm.models import Contact, CustomField, Lead
+from crm.models import Contact, CustomField
 
 SKIPPED = "The row is about a record that is there, and such rows are to be skipped."
 _MESSAGES = {
@@ -34,6 +35,11 @@ _MESSAGES = {
 }
 _CARRIED_OUT = (RowOutcome.CREATED, RowOutcome.UPDATED)
 
+_ROWS = """
+    SELECT id::text, data, code, message FROM bulk_actions_importrow
+    WHERE id IN (SELECT unnest(lead_ids) FROM bulk_actions_batch WHERE id = %s) ORDER BY number
+"""
+_TOUCHED = "SELECT id, date_updated, date_created FROM crm_lead WHERE id = ANY(%s)"
 _WRITE_ROWS = """
     UPDATE bulk_actions_importrow AS row
     SET outcome = told.outcome, lead_id = told.lead_id, contact_id = told.contact_id,
@@ -42,6 +48,22 @@ _WRITE_ROWS = """
         id uuid, outcome text, lead_id uuid, contact_id uuid, code text, message text)
     WHERE row.id = told.id
 """
+_WRITE_BATCH = """
+    UPDATE bulk_actions_batch
+    SET changed_ids = nullif(%(changed)s::uuid[], '{}'), before = %(before)s::jsonb,
+        n_succeeded = cardinality(%(changed)s::uuid[]), n_skipped = %(n_skipped)s, n_failed = %(n_failed)s,
+        n_unchanged = %(n_unchanged)s, date_done = statement_timestamp()
+    WHERE id = %(batch)s
+"""
+
+
+class _Staged(NamedTuple):
+    """A row of the file as it is kept: `data` is JSON, None where a row cannot be read and `code` says why."""
+
+    id: str
+    data: str | None
+    code: str | None
+    message: str | None
 
 
 def rules_of(action: BulkAction) -> Rules:
@@ -59,39 +81,47 @@ def rules_of(action: BulkAction) -> Rules:
 def apply_rows(action: BulkAction, batch_ids: Sequence[int]) -> int:
     """Merge the rows of these batches; how many of them failed."""
     rules = rules_of(action)
-    batches = Batch.objects.filter(pk__in=batch_ids).order_by("rank")
-    return sum(_apply_batch(action, batch, rules) for batch in batches)
+    batches = Batch.objects.filter(pk__in=batch_ids).order_by("rank").values_list("pk", flat=True)
+    return sum(_apply_batch(action, batch_id, rules) for batch_id in list(batches))
 
 
-def _apply_batch(action: BulkAction, batch: Batch, rules: Rules) -> int:
-    rows = list(ImportRow.objects.filter(pk__in=batch.lead_ids).order_by("number"))
+def _apply_batch(action: BulkAction, batch_id: int, rules: Rules) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, [batch_id])
+        rows = [_Staged(*row) for row in cursor.fetchall()]
     good = [row for row in rows if row.data is not None]
+    said = [row_of(json.loads(row.data)) for row in good]
     merged = merge_rows(
         organization=action.organization,
         by=action.created_by,
-        rows=[row_of(row.data) for row in good],
+        rows=said,
         rules=rules,
         dry_run=action.params["dry_run"],
         action_id=action.pk,
     )
-    results = {row.pk: result for row, result in zip(good, merged.results, strict=True)}
-    told = [_told(row, results.get(row.pk)) for row in rows]
-    befores = _befores(action, [(row.pk, results[row.pk]) for row in good], merged, rules)
-    _write(action, batch, told, befores)
-    return sum(one["outcome"] == RowOutcome.FAILED for one in told)
+    if action.params["dry_run"]:
+        merged = dry_runs.met_earlier_rows(action, said, merged, rules)
+    results = {row.id: result for row, result in zip(good, merged.results, strict=True)}
+    told = [_told(row, results.get(row.id)) for row in rows]
+    n_failed = _write(action, batch_id, told, _befores(action, results, merged, rules))
+    if action.params["dry_run"]:
+        dry_runs.forget(action)
+    return n_failed
 
 
-def _told(row: ImportRow, result: RowResult | None) -> dict[str, object]:
+def _told(row: _Staged, result: RowResult | None) -> dict[str, object]:
     """What became of the row, as it is stored."""
     told: dict[str, object] = {
-        "id": row.pk,
+        "id": row.id,
         "outcome": RowOutcome.FAILED.value,
         "code": row.code,
         "message": row.message,
     }
     if result is None:
         return told
-    told |= {"outcome": result.outcome.value, "lead_id": result.lead_id, "contact_id": result.contact_id}
+    told["outcome"] = result.outcome.value
+    told["lead_id"] = result.lead_id and result.lead_id.hex
+    told["contact_id"] = result.contact_id and result.contact_id.hex
     if result.outcome is RowOutcome.SKIPPED:
         told |= {"code": "duplicate", "message": SKIPPED}
     elif result.outcome is RowOutcome.FAILED:
@@ -101,42 +131,49 @@ def _told(row: ImportRow, result: RowResult | None) -> dict[str, object]:
 
 
 def _befores(
-    action: BulkAction, results: Sequence[tuple[UUID, RowResult]], merged: Merged, rules: Rules
-) -> dict[UUID, dict[str, object] | None]:
+    action: BulkAction, results: Mapping[str, RowResult], merged: Merged, rules: Rules
+) -> dict[str, dict[str, object] | None]:
     """The `before` of each row that was carried out; those that changed nothing are left out."""
-    carried_out = [(key, result) for key, result in results if result.outcome in _CARRIED_OUT]
+    carried_out = [(key, result) for key, result in results.items() if result.outcome in _CARRIED_OUT]
     if action.params["dry_run"]:
-        return dict.fromkeys((key for key, _ in carried_out))
+        return dict.fromkeys(key for key, _ in carried_out)
     if rules.subject is Subject.CONTACT:
         done, seen = done_to_contacts(merged), Contact.objects.in_bulk([result.contact_id for _, result in carried_out])
         return _befores_of_contacts(carried_out, done, seen)
     done = done_to_leads(merged)
-    leads = {result.lead_id for _, result in carried_out}
-    touched = {
-        key: (updated, created)
-        for key, updated, created in Lead.objects.filter(pk__in=leads).values_list("pk", "date_updated", "date_created")
-    }
+    touched = _touched(action, {result.lead_id for _, result in carried_out}, merged.new_leads)
     told: set[UUID] = set()
-    befores: dict[UUID, dict[str, object] | None] = {}
+    befores: dict[str, dict[str, object] | None] = {}
     for key, result in carried_out:
         lead_id = result.lead_id
-        updated, created = touched[lead_id]
+        at, is_of_this_job = touched[lead_id]
         if lead_id in told:
             befores[key] = {"lead": str(lead_id)}
         # A lead of this very job was touched once more: its undo has to know when.
-        elif lead_id in done or (action.date_started and created >= action.date_started):
+        elif lead_id in done or is_of_this_job:
             told.add(lead_id)
             nothing = {"created": False, "changes": [], "made": []}
-            befores[key] = {"lead": str(lead_id), "at": updated.isoformat(), **done.get(lead_id, nothing)}
+            befores[key] = {"lead": str(lead_id), "at": at, **done.get(lead_id, nothing)}
     return befores
 
 
+def _touched(action: BulkAction, leads: set[UUID], new: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
+    """When each lead was last written to, and whether this job has made it. Those of `new` are of one moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOUCHED, [[*new[:1], *leads.difference(new)]])
+        found = {
+            key: (updated.isoformat(), action.date_started is not None and created >= action.date_started)
+            for key, updated, created in cursor.fetchall()
+        }
+    return found | dict.fromkeys(new, found[new[0]]) if new else found
+
+
 def _befores_of_contacts(
-    carried_out: Sequence[tuple[UUID, RowResult]],
+    carried_out: Sequence[tuple[str, RowResult]],
     done: Mapping[UUID, dict[str, object]],
     seen: Mapping[UUID, Contact],
-) -> dict[UUID, dict[str, object] | None]:
-    befores: dict[UUID, dict[str, object] | None] = {}
+) -> dict[str, dict[str, object] | None]:
+    befores: dict[str, dict[str, object] | None] = {}
     told: set[UUID] = set()
     for key, result in carried_out:
         contact = seen[result.contact_id]
@@ -152,29 +189,34 @@ def _befores_of_contacts(
 
 def _write(
     action: BulkAction,
-    batch: Batch,
+    batch_id: int,
     told: Sequence[Mapping[str, object]],
-    befores: Mapping[UUID, dict[str, object] | None],
-) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITE_ROWS, [json.dumps(told, default=str)])
+    befores: Mapping[str, dict[str, object] | None],
+) -> int:
+    """Write down what became of the rows of the batch; how many of them failed."""
     exceptions = [
         LeadOutcome(
-            action=action, batch=batch, lead_id=one["id"], outcome=outcome, code=one["code"], message=one["message"]
+            action=action, batch_id=batch_id, lead_id=one["id"], outcome=outcome, code=one["code"],
+            message=one["message"],
         )
         for one in told
         for outcome in Outcome
         if one["outcome"] == outcome.value
-    ]
+    ]  # fmt: skip
     LeadOutcome.objects.bulk_create(exceptions)
     n_skipped = sum(one.outcome == Outcome.SKIPPED for one in exceptions)
+    n_failed = len(exceptions) - n_skipped
     changed = [one["id"] for one in told if one["id"] in befores]
-    Batch.objects.filter(pk=batch.pk).update(
-        changed_ids=changed or None,
-        before=[befores[key] for key in changed] if changed and not action.params["dry_run"] else None,
-        n_succeeded=len(changed),
-        n_skipped=n_skipped,
-        n_failed=len(exceptions) - n_skipped,
-        n_unchanged=len(told) - len(changed) - len(exceptions),
-        date_done=Now(),
-    )
+    keeps_before = changed and not action.params["dry_run"]
+    ledger = {
+        "batch": batch_id,
+        "changed": f"{{{','.join(changed)}}}",
+        "before": json.dumps([befores[key] for key in changed], default=str) if keeps_before else None,
+        "n_skipped": n_skipped,
+        "n_failed": n_failed,
+        "n_unchanged": len(told) - len(changed) - len(exceptions),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE_ROWS, [json.dumps(told)])
+        cursor.execute(_WRITE_BATCH, ledger)
+    return n_failed

@@ -31,6 +31,20 @@ class Upload(Keyed, Dated):
         return self.name
 
 
+class TriedKey(models.Model):
+    """Of a dry run that goes on: what one of its rows would be known again by, as a digest. See `dry_runs`.
+
+    `lead_id` is the lead that the row was about, null for one that would be new.
+    """
+
+    action = plain_reference("bulk_actions.BulkAction")
+    digest = models.UUIDField()
+    lead_id = models.UUIDField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["action", "digest"], name="tried_key")]
+
+
 class ImportRow(Keyed):
     """A row of a file: what it says, and what became of it. Its key is the target in the ledger of the import.
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from bulk_actions import doorbell, locks, seals, staging, undoing
 from bulk_actions.actions import ACTIONS
-from bulk_actions.export_targets import finds_opportunities, opportunities_to_export
+from bulk_actions.export_targets import opportunities_to_export, takes_filters
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -138,7 +138,7 @@ def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
     sql, parameters = queryset.query.sql_with_params()
     if action.results_limit is not None:
         sql += f" LIMIT {action.results_limit:d}"
-    if queryset.model is not Lead and not finds_opportunities(action):
+    if queryset.model is not Lead and action.target == "lead":
         # the leads of the objects found, each at the place of its first object
         sql = (
             "SELECT lead_id FROM"
@@ -150,10 +150,10 @@ def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
 
 def target_queryset(action: BulkAction) -> QuerySet:
     """The leads of the job, or of the other objects that its query finds: a queryset of their ids, in its order."""
-    if finds_opportunities(action):
+    if takes_filters(action):
         return opportunities_to_export(action)
     queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
-    return queryset.values_list("pk" if queryset.model is Lead else "lead")
+    return queryset.values_list("lead" if queryset.model is not Lead and action.target == "lead" else "pk")
 
 
 def _give_up(action_id: UUID, code: str, message: str) -> None:

@@ -6,7 +6,7 @@ from django.db import connection
 
 from crm.merging import Change, Merged
 
-# The lead of each of these contacts, addresses and numbers.
+# The lead of each of these contacts, and of what belongs to leads and contacts.
 _LEADS_OF_PARTS = """
     SELECT id, lead_id FROM crm_contact WHERE id = ANY(%(contact)s)
     UNION ALL
@@ -15,11 +15,18 @@ _LEADS_OF_PARTS = """
     UNION ALL
     SELECT detail.id, contact.lead_id FROM crm_contactphone AS detail
     JOIN crm_contact AS contact ON contact.id = detail.contact_id WHERE detail.id = ANY(%(phone)s)
+    UNION ALL
+    SELECT detail.id, contact.lead_id FROM crm_contacturl AS detail
+    JOIN crm_contact AS contact ON contact.id = detail.contact_id WHERE detail.id = ANY(%(url)s)
+    UNION ALL
+    SELECT id, lead_id FROM crm_address WHERE id = ANY(%(address)s)
 """
 _CONTACTS_OF_PARTS = """
     SELECT id, contact_id FROM crm_contactemail WHERE id = ANY(%(email)s)
     UNION ALL
     SELECT id, contact_id FROM crm_contactphone WHERE id = ANY(%(phone)s)
+    UNION ALL
+    SELECT id, contact_id FROM crm_contacturl WHERE id = ANY(%(url)s)
 """
 
 
@@ -41,7 +48,7 @@ def done_to_leads(merged: Merged) -> dict[UUID, dict[str, object]]:
 
 def done_to_contacts(merged: Merged) -> dict[UUID, dict[str, object]]:
     """The same where the rows were contacts: a new one is among what was `made`."""
-    parts = {"email": [], "phone": []}
+    parts: dict[str, list[UUID]] = {"email": [], "phone": [], "url": []}
     for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
         if table in parts:
             parts[table].append(key)
@@ -67,7 +74,8 @@ def _told(change: Change) -> dict[str, object]:
 
 
 def _leads_of_parts(merged: Merged) -> dict[UUID, UUID]:
-    parts: dict[str, list[UUID]] = {"contact": list(merged.new_contacts), "email": [], "phone": []}
+    parts: dict[str, list[UUID]] = {"email": [], "phone": [], "url": [], "address": []}
+    parts["contact"] = list(merged.new_contacts)
     for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
         if table != "lead":
             parts[table].append(key)

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from bulk_actions.imported import ImportRow as ImportRow
+from bulk_actions.imported import TriedKey as TriedKey
 from bulk_actions.imported import Upload as Upload
 from bulk_actions.states import ACTIVE, FINAL, Status
 from crm.ids import close_id
@@ -154,13 +155,22 @@ class BulkAction(Keyed, Dated):
         is_undo = self.kind == Kind.IMPORT and self.undo_of_id is not None
         return is_undo and self.params.get("records") == "contacts"
 
+    @property
+    def target(self) -> str:
+        """What the keys of its targets are those of: `lead`, `contact`, `opportunity`, or `row` of a file."""
+        if self.kind == Kind.EXPORT:
+            return str(self.params["target"])
+        if self.is_over_contacts:
+            return "contact"
+        return "opportunity" if self.kind in OVER_DEALS else "row" if self.is_of_file else "lead"
+
+
+_PREFIX_OF_TARGET = {"lead": "lead", "contact": "cont", "opportunity": "oppo", "row": "importrow"}
+
 
 def spelled_target(action: BulkAction, key: UUID) -> str:
     """The id of one of the job's targets, as Close spells it."""
-    if action.is_over_contacts:
-        return close_id("cont", key)
-    prefix = "oppo" if action.kind in OVER_DEALS else "importrow" if action.is_of_file else "lead"
-    return close_id(prefix, key)
+    return close_id(_PREFIX_OF_TARGET[action.target], key)
 
 
 class Preview(Keyed):

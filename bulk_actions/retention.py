@@ -90,6 +90,7 @@ SELECT id FROM bulk_actions_bulkaction AS action
 WHERE date_ledger_purged IS NOT NULL
   AND (EXISTS (SELECT FROM bulk_actions_batch WHERE action_id = action.id)
     OR EXISTS (SELECT FROM bulk_actions_importrow WHERE action_id = action.id)
+    OR EXISTS (SELECT FROM bulk_actions_triedkey WHERE action_id = action.id)
     OR EXISTS (SELECT FROM bulk_actions_leadoutcome WHERE action_id = action.id))
 """
 _REMOVE = """
@@ -104,8 +105,13 @@ batches AS (
 rows AS (
     DELETE FROM bulk_actions_importrow WHERE id IN (
         SELECT id FROM bulk_actions_importrow WHERE action_id = %(action)s
+        LIMIT %(batches)s * 100 FOR UPDATE SKIP LOCKED) RETURNING id),
+keys AS (
+    DELETE FROM bulk_actions_triedkey WHERE id IN (
+        SELECT id FROM bulk_actions_triedkey WHERE action_id = %(action)s
         LIMIT %(batches)s * 100 FOR UPDATE SKIP LOCKED) RETURNING id)
 SELECT (SELECT count(*) FROM outcomes) + (SELECT count(*) FROM batches) + (SELECT count(*) FROM rows)
+    + (SELECT count(*) FROM keys)
 """
 
 

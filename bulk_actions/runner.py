@@ -76,9 +76,19 @@ def run_slice(action_id: UUID, number: int = 0) -> Slice:
 
     Whatever happens to this process, the job's rows say what has been done.
     """
+    return _guarded(action_id, number, partial(_run_slice, action_id, number)) or Slice.NOTHING
+
+
+def write_file(action_id: UUID) -> None:
+    """Write the file of an export, all of it, unless somebody else is at it; the same as a slice in all else."""
+    _guarded(action_id, doorbell.WRITER, partial(exports.write, action_id))
+
+
+def _guarded(action_id: UUID, number: int, work: Callable[[], Slice | None]) -> Slice | None:
+    """What a worker does at that bell of the job: whatever goes wrong with it stays with the job."""
     doorbell.answered(action_id, number)
     try:
-        return _run_slice(action_id, number)
+        return work()
     except JobImpossible as problem:
         end_with_error(action_id, problem.code, problem.message)
     except Exception as problem:
@@ -90,7 +100,7 @@ def run_slice(action_id: UUID, number: int = 0) -> Slice:
             # A bug of ours would come back at every doorbell: the job ends here, and its person hears of it.
             log.exception("bulk_action.internal_error", job_id=str(action_id))
             end_with_error(action_id, "internal_error", "An error of ours stopped this job. It has been logged.")
-    return Slice.NOTHING
+    return None
 
 
 def _run_slice(action_id: UUID, number: int) -> Slice:
@@ -101,7 +111,7 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
         return Slice.NOTHING
     load(action_id)
     if action.kind in EXPORTING:
-        exports.write(action_id)
+        doorbell.ring(action_id, [doorbell.WRITER])
         return Slice.NOTHING
     if action.kind in MAILING:
         mails.let_go(action)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max
 
 from bulk_actions import locks, uploads
@@ -13,6 +13,7 @@ from bulk_actions.errors import JobImpossible
 from bulk_actions.models import BulkAction, ImportRow, Upload
 from bulk_actions.states import Status
 from bulk_actions.targets import outcomes_of
+from crm.copying import copy_rows
 from crm.files.encodings import FALLBACKS
 from crm.files.opening import Options, Table
 from crm.files.problems import FileProblem
@@ -21,9 +22,7 @@ from crm.import_rows import Fields, ImportReader, RowFault
 
 PIECE = 5_000  # rows staged in one transaction, so that a crash or a pause costs no more than reading them again
 
-_COPY = """
-    COPY bulk_actions_importrow (action_id, number, line, data, code, message, column_name, value) FROM STDIN
-"""
+_COLUMNS = ("action_id", "number", "line", "data", "code", "message", "column_name", "value")
 # In the order of the file.
 _TARGETS = "SELECT id FROM bulk_actions_importrow WHERE action_id = %s::uuid ORDER BY number"
 _TARGETS_OF_RETRY = """
@@ -95,7 +94,5 @@ def _write(action_id: UUID, piece: list[Staged], after: int) -> bool:
         return False
     if (ImportRow.objects.filter(action=action_id).aggregate(last=Max("number"))["last"] or 0) != after:
         return False
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        for row in piece:
-            copy.write_row((action_id, *row))
+    copy_rows(ImportRow._meta.db_table, _COLUMNS, ((action_id.hex, *row) for row in piece))
     return True

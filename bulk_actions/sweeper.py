@@ -47,7 +47,9 @@ def _stands(action_id: UUID, moved: datetime) -> bool:
     last = Batch.objects.filter(action=action_id, date_done__isnull=False).aggregate(last=Max("date_done"))["last"]
     if max(moved, last or moved) > timezone.now() - timedelta(seconds=_STANDING_SECONDS):
         return False
-    return not any(locks.holders(action_id, purpose) for purpose in (locks.Purpose.LOADER, locks.Purpose.GATE))
+    # An export holds its slot while its file is written, and maybe carried away to its storage in the end.
+    at_it = (locks.Purpose.LOADER, locks.Purpose.GATE, locks.Purpose.SLOT)
+    return not any(locks.holders(action_id, purpose) for purpose in at_it)
 
 
 def _expire_pauses() -> None:

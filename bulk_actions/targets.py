@@ -144,6 +144,7 @@ def _action(reader: Reader, data: dict[str, object], path: str, organization_id:
         if kind not in OVER_DEALS and (key := parse_close_id(prefix, text))
         for action in BulkAction.objects.filter(organization=organization_id, kind=kind, pk=key)
     ]
+    found = [action for action in found if action.target in ("lead", "row")]
     if found and found[0].date_ledger_purged is None:
         return found[0]
     reader.problem(f"{path}.bulk_action_id", LedgerPurged().message if found else "Object does not exist.")

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from bulk_actions import slots
 from bulk_actions.models import Kind, Priority
+from bulk_actions.states import Status
 
 _WEIGHT = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 4}  # of a turn, among the jobs of one organization
 
@@ -27,14 +28,15 @@ def turn_of(action_id: UUID) -> Turn:
     `BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT` together, and its jobs share its part of the workers. What no other job
     wants, a job may have.
     """
-    running = list(
-        slots.at_work().values_list("pk", "organization", "kind", "priority", "leads_per_minute", named=True)
-    )
+    columns = ("pk", "organization", "kind", "status", "priority", "leads_per_minute")
+    at_work = list(slots.at_work().values_list(*columns, named=True))
+    # A file is written by others than bulk workers.
+    running = [row for row in at_work if row.kind != Kind.EXPORT or row.status == Status.LOADING]
     mine = next((row for row in running if row.pk == action_id), None)
     if mine is None:
         return Turn(settings.BULK_SLICE_SECONDS, 1)  # it does not run: the next step will see that
     siblings = [row for row in running if row.organization == mine.organization]
-    at_the_door = _organizations_at_the_door([row.organization for row in running])
+    at_the_door = _organizations_at_the_door([row.organization for row in at_work])
     seconds: float = settings.BULK_SLICE_SECONDS
     if len(running) > 1 or at_the_door:
         weights = sum(_WEIGHT[row.priority] for row in siblings)
@@ -50,8 +52,8 @@ def turn_of(action_id: UUID) -> Turn:
     return Turn(seconds, ceil(settings.BULK_WORKERS / (n_organizations * n_siblings)))
 
 
-def _organizations_at_the_door(running: list[UUID]) -> set[UUID]:
+def _organizations_at_the_door(at_work: list[UUID]) -> set[UUID]:
     """Those with a job that has a slot and waits for a worker to start it."""
-    full = {key for key in running if running.count(key) >= settings.BULK_MAX_RUNNING_PER_ORGANIZATION}
+    full = {key for key in at_work if at_work.count(key) >= settings.BULK_MAX_RUNNING_PER_ORGANIZATION}
     waiting = slots.queue().exclude(organization__in=full).order_by()
     return set(waiting.values_list("organization", flat=True).distinct())

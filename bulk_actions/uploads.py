@@ -10,11 +10,9 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
-from django.utils import timezone
+from django.db import connection, transaction
 
 from bulk_actions.models import BulkAction, Kind, Upload
-from bulk_actions.states import FINAL
 from crm.auth import Caller
 from crm.files.opening import Options, Table, open_table
 from crm.files.problems import FileProblem
@@ -40,17 +38,19 @@ def store(file: UploadedFile, caller: Caller) -> Upload:
         raise FileProblem(
             "file_too_large", f"The file has {file.size:,} bytes; {settings.FILE_MAX_BYTES:,} are allowed."
         )
-    path = storage().save(f"{caller.organization.pk}/{uuid4()}", file)
+    # The row first: a file that nobody knows of would be kept for ever.
     upload = Upload.objects.create(
         organization=caller.organization,
         created_by=caller.user,
         name=_storable(file.name or "")[:_LONGEST_NAME],
         content_type=_storable(file.content_type or "")[:_LONGEST_NAME],
-        path=path,
+        path=f"{caller.organization.pk}/{uuid4()}",
         size=file.size,
         sha256=digest_of(file),
     )
     upload.refresh_from_db()
+    if storage().save(upload.path, file) != upload.path:
+        raise FileExistsError(upload.path)
     return upload
 
 
@@ -90,17 +90,28 @@ def opened(upload: Upload, options: Options) -> Iterator[Table]:
         yield table
 
 
-def forget_old_uploads(*, limit: int) -> None:
-    """Remove the files that came in so long ago that the ledger of their imports is gone, and no import may need."""
-    old = Upload.objects.filter(date_created__lt=timezone.now() - timedelta(days=settings.BULK_LEDGER_DAYS))
-    for upload in old.order_by("date_created")[:limit]:
-        jobs = BulkAction.objects.filter(kind=Kind.IMPORT, params__upload_id=str(upload.pk))
-        if jobs.exclude(status__in=FINAL).exists():
-            continue
-        with transaction.atomic():
-            if upload.__class__.objects.select_for_update(skip_locked=True).filter(pk=upload.pk).exists():
-                storage().delete(upload.path)  # the row goes last: cut off in between, it is tried again
-                Upload.objects.filter(pk=upload.pk).delete()
+# A file serves the retries of its imports as long as their ledgers are there.
+_OLD = """
+    SELECT upload.id, upload.path FROM bulk_actions_upload AS upload
+    WHERE upload.date_created < now() - %(age)s::interval AND NOT EXISTS (
+        SELECT FROM bulk_actions_bulkaction AS action
+        WHERE action.organization_id = upload.organization_id AND action.kind = 'import'
+          AND action.params->>'upload_id' = upload.id::text
+          AND coalesce(action.date_finished, now()) > now() - %(age)s::interval)
+    ORDER BY upload.date_created LIMIT %(limit)s FOR UPDATE OF upload SKIP LOCKED
+"""
+
+
+@transaction.atomic
+def forget_old_uploads(*, limit: int) -> int:
+    """Remove files that came in, and were imported, more than `BULK_LEDGER_DAYS` ago; says how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OLD, {"age": timedelta(days=settings.BULK_LEDGER_DAYS), "limit": limit})
+        found = cursor.fetchall()
+    for _, path in found:
+        storage().delete(path)  # the rows go last: cut off in between, it is tried again
+    Upload.objects.filter(pk__in=[key for key, _ in found]).delete()
+    return len(found)
 
 
 def _storable(text: str) -> str:

@@ -1,10 +1,11 @@
 """The Celery application. Messages are doorbells: PostgreSQL is the job (docs/architecture.md)."""
 
+import gc
 import os
 from pathlib import Path
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_ready
+from celery.signals import beat_init, setup_logging, worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -16,6 +17,13 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_django_logging(**_: object) -> None:
     """Stop Celery from replacing the logging that `settings.LOGGING` has set up."""
+
+
+@worker_process_init.connect
+def leave_modules_to_themselves(**_: object) -> None:
+    """What was loaded stays: the garbage collector need not walk through it again and again while a batch makes many
+    small objects (0.4 of 2.3 s in the profile of an import)."""
+    gc.freeze()
 
 
 @worker_ready.connect

@@ -115,7 +115,7 @@ _session = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
-if ROLE == "worker":
+if ROLE in ("worker", "files"):
     _session["idle_in_transaction_session_timeout"] = f"{WORKER_IDLE_IN_TRANSACTION_SECONDS}s"
     _session["transaction_timeout"] = f"{WORKER_TRANSACTION_SECONDS}s"
 elif ROLE == "mail":
@@ -184,6 +184,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TASK_DEFAULT_QUEUE = "bulk"
 CELERY_TASK_ROUTES = {
     "bulk_actions.tasks.run": {"queue": "bulk"},
+    "bulk_actions.tasks.write_file": {"queue": "files"},
     "bulk_actions.tasks.sweep": {"queue": "control"},
     "bulk_actions.tasks.purge": {"queue": "control"},
     "crm.tasks.deliver_mail": {"queue": "mail"},
@@ -243,6 +244,7 @@ BULK_PAUSE_GRACE_SECONDS = 2  # then the sessions that still hold a paused job's
 BULK_RESUME_DAYS = 7
 LEAD_PURGE_DAYS = 30
 BULK_LEDGER_DAYS = 90  # after a job's end; then only its counts are known
+EXPORT_WRITERS = 8  # files written at once by a worker of the queue `files`, in threads; each has two sessions
 EXPORT_FILE_DAYS = 7  # from when it was begun
 EXPORT_STALL_SECONDS = 300  # that writing a file may wait for its storage, its transaction open
 EXPORT_LINK_SECONDS = 6 * 3600  # then it is asked for again

@@ -21,10 +21,12 @@ def ready_file(home: Home, name: str) -> Path:
 
 
 def services(home: Home, port: int, workers: int) -> list[Program]:
-    """Everything that is ours: web, `workers` bulk workers, one mail and one control worker, beat."""
+    """Everything that is ours: web, `workers` bulk workers, one worker each for files, mail and control, beat."""
     return [
         _web(home, port),
         *(_worker(home, f"worker-{number}", role="worker", queue="bulk") for number in range(1, workers + 1)),
+        # Threads have no time limit, and share the processor fairly however long a file takes.
+        _worker(home, "files", role="files", queue="files", threads=settings.EXPORT_WRITERS),
         _worker(home, "mail", role="mail", queue="mail"),
         _worker(home, "control", role="control", queue="control"),
         _beat(home),
@@ -53,14 +55,16 @@ def _web(home: Home, port: int) -> Program:
     )
 
 
-def _worker(home: Home, name: str, *, role: str, queue: str) -> Program:
+def _worker(home: Home, name: str, *, role: str, queue: str, threads: int | None = None) -> Program:
+    """One that does one thing at a time, in a process of its own, or as many as it has `threads`."""
     # Stacks may share a Redis: the node name tells their workers apart.
     stack = hashlib.sha256(str(home.path).encode()).hexdigest()[:8]
     return Program(
         name=name,
         command=(
             *(sys.executable, "-m", "celery", "-A", "config", "worker"),
-            *("-Q", queue, "--concurrency", "1", "-n", f"{name}-{stack}@%h"),
+            *("-Q", queue, "--concurrency", str(threads or 1), "-n", f"{name}-{stack}@%h"),
+            *(("--pool", "threads") if threads else ()),
             *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
         ),
         environment=_environment(home, role, name),

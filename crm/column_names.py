@@ -13,7 +13,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lead.name": (
         "company", "company name", "lead", "lead name", "organization", "organisation", "organization name", "account",
         "account name", "business name", "会社", "会社名", "企業名", "法人名", "取引先", "取引先名", "社名", "組織名",
-        "団体名", "貴社名", "御社名", "リード名", "顧客名", "display name",
+        "団体名", "貴社名", "御社名", "リード名", "顧客名",
     ),
     "lead.name_kana": (
         "name kana", "company name kana", "company kana", "会社名カナ", "会社名かな", "会社名フリガナ",
@@ -60,6 +60,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "external id", "external lead id", "external key", "record id", "crm id", "reference", "legacy id", "外部ID",
         "管理番号", "顧客番号", "顧客コード", "取引先コード", "会社コード", "企業コード",
     ),
+    "lead.addresses": (),
+    "lead.contacts": (),
+    "address.label": ("address label", "address type", "住所種別"),
     "address.address_1": (
         "address", "address 1", "address line 1", "street", "street address", "company address", "住所", "住所1",
         "所在地", "番地", "町名番地", "本社所在地", "会社住所",
@@ -101,6 +104,15 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "cell phone", "mobile number", "contact phone", "work phone", "direct phone", "電話", "電話番号", "TEL番号",
         "携帯", "携帯電話", "携帯番号", "携帯電話番号", "連絡先電話番号", "直通", "直通電話", "担当者電話番号",
     ),
+    "contact.emails": (
+        "emails", "email addresses", "other emails", "other email", "additional emails", "secondary email", "email 2",
+        "その他のメール", "その他メール", "メール2", "メールアドレス2", "サブメール",
+    ),
+    "contact.phones": (
+        "phones", "phone numbers", "other phones", "other phone", "additional phones", "secondary phone", "phone 2",
+        "その他の電話", "その他電話", "電話2", "電話番号2",
+    ),
+    "contact.urls": ("urls", "contact url", "contact urls", "profile url", "連絡先URL", "プロフィールURL"),
     "contact.note": (
         "contact note", "contact notes", "連絡先メモ", "連絡先備考", "担当者備考", "担当者メモ",
     ),
@@ -113,11 +125,23 @@ _OWN_NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "名前", "名称"),
     "description": ("description", "note", "notes", "comment", "comments", "memo", "remarks", "備考", "メモ",
                     "コメント", "摘要", "特記事項"),
+    "url": ("url",),
+    "external_id": ("external id",),
 }  # fmt: skip
 _OWN_FIELDS: dict[Records, dict[str, str]] = {
-    "leads": {"id": "lead.id", "name": "lead.name", "description": "lead.description"},
-    "contacts": {"id": "contact.id", "name": "contact.name", "description": "contact.note"},
-}
+    "leads": {
+        "id": "lead.id", "name": "lead.name", "description": "lead.description", "url": "lead.url",
+        "external_id": "lead.external_id",
+    },
+    "contacts": {
+        "id": "contact.id", "name": "contact.name", "description": "contact.note", "url": "contact.urls",
+        "external_id": "contact.external_id",
+    },
+}  # fmt: skip
+# What the name of a lead is made of where it has none, so never in place of its name.
+_ELSE = {"displayname": "lead.name"}
+# Lists of objects have these very names (JSONL, as the API answers); in other files they may be anything.
+_EXACT = {"addresses": "lead.addresses", "contacts": "lead.contacts"}
 
 FIELDS = tuple(_NAMES)
 
@@ -129,7 +153,11 @@ def suggest(header: Sequence[str], records: Records = "leads") -> dict[int, str]
     """
     found: dict[int, str] = {}
     for place, name in enumerate(header):
-        field = _FIELD_OF[records].get(_plain(name))
+        field = _EXACT.get(name) or _FIELD_OF[records].get(_plain(name))
+        if field is not None and field not in found.values():
+            found[place] = field
+    for place, name in enumerate(header):
+        field = _ELSE.get(_plain(name))
         if field is not None and field not in found.values():
             found[place] = field
     return found

@@ -6,17 +6,19 @@ from uuid import UUID
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 _LENGTH = 22  # 62**22 > 2**128
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _HEX_ID = re.compile(r"(?P<prefix>[a-z]+)_(?P<key>[0-9a-f]{32})")
 _UUID = re.compile(r"(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII)
 
 
 def base62(key: UUID) -> str:
     """The 22 characters that stand for `key`; their order (by code point) is the order of the keys."""
-    number, characters = key.int, []
-    for _ in range(_LENGTH):
-        number, remainder = divmod(number, 62)
-        characters.append(_ALPHABET[remainder])
-    return "".join(reversed(characters))
+    number, pairs = key.int, []
+    for _ in range(_LENGTH // 2):
+        number, remainder = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[remainder])
+    pairs.reverse()
+    return "".join(pairs)
 
 
 def from_base62(text: str) -> UUID | None:

@@ -4,17 +4,29 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
-
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from crm.column_names import FIELDS, Records, suggest
 from crm.custom_values import Stored, clean_value
 from crm.errors import FieldErrors
 from crm.files.rows import Cell
 from crm.ids import close_id, parse_close_id, parse_hex_id
-from crm.merging import Row
+from crm.import_parts import (
+    TEXTS,
+    Bad,
+    country_of,
+    email_of,
+    is_blank,
+    named,
+    phone_of,
+    plain_text,
+    read_addresses,
+    read_contacts,
+    read_reaches,
+    text_of,
+)
+from crm.merging import Reach, Row
 from crm.models import (
     CustomField,
     FieldObject,
@@ -25,14 +37,7 @@ from crm.models import (
     SourcePlatform,
     SourceType,
 )
-from crm.phones import stored_phone
-from crm.text import clean_text
 
-_TEXTS = {
-    "lead.name": 1000, "lead.name_kana": 1000, "lead.url": 2000, "lead.description": 32_000, "lead.industry": 1000,
-    "lead.department": 1000, "lead.external_id": 255, "contact.name": 1000, "contact.first_name": 500,
-    "contact.last_name": 500, "contact.title": 1000, "contact.note": 32_000, "contact.external_id": 255,
-}  # fmt: skip
 _WORDS = {
     "lead.source_platform": SourcePlatform.values,
     "lead.source_type": SourceType.values,
@@ -41,13 +46,11 @@ _WORDS = {
 }
 _WHOLE = ("lead.score", "lead.employee_count")
 _LARGEST_WHOLE = 2**31 - 1
-_LONGEST_PHONE = 100
 _YES = ("true", "yes", "y", "1", "はい", "○")
 _NO = ("false", "no", "n", "0", "いいえ", "×")
 _SHOWN_VALUE = 100
-# What a file may hold and a merge has no place for.
-UNSUPPORTED = tuple(name for name in FIELDS if name.startswith("address.") or name in ("lead.id", "contact.id"))
-KNOWN_FIELDS = tuple(name for name in FIELDS if name not in UNSUPPORTED)
+# Ids are ours to give; contacts by themselves refer to their lead by its.
+KNOWN_FIELDS = tuple(name for name in FIELDS if name not in ("lead.id", "contact.id"))
 _CUSTOM = {FieldObject.LEAD: "lead.custom", FieldObject.CONTACT: "contact.custom"}
 _SUBJECT_FIELDS: dict[Records, tuple[str, ...]] = {
     "leads": KNOWN_FIELDS,
@@ -63,12 +66,6 @@ class RowFault:
     message: str
     column: str | None = None
     value: str | None = None
-
-
-class _Bad(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
 
 
 class Fields:
@@ -111,10 +108,17 @@ class Fields:
         found = {header[place]: field for place, field in suggest(header, self.records).items()}
         names = {field.name.casefold(): name for name, field in reversed(self.custom.items())}
         for column in header:
-            own = self.name_of(column) or names.get(column.strip().casefold())
+            plain = column.strip().casefold()
+            own = self.name_of(column) or names.get(plain) or names.get(plain.removeprefix("custom."))
             if own and own in self.custom and own not in found.values():
                 found[column] = own
-        return {column: field for column, field in found.items() if self.name_of(field)}
+        # Whoever lists all contacts says nothing new of one of them (`primary_email`, in exports).
+        lists_contacts = "lead.contacts" in found.values()
+        return {
+            column: field
+            for column, field in found.items()
+            if self.name_of(field) and not (lists_contacts and field.startswith("contact."))
+        }
 
     def name_of(self, wanted: object) -> str | None:
         """`lead.name`, `lead.custom.<key>`, `custom.cf_<key>`: the one spelling that is stored."""
@@ -148,65 +152,70 @@ class ImportReader:
         """`required`: fields without which a row is not imported."""
         self._required = required
         self._records = fields.records
-        self._columns = [(place, name, mapping[name]) for place, name in enumerate(header) if name in mapping]
+        self._columns = [
+            (place, name, mapping[name], *_place_of(mapping[name]))
+            for place, name in enumerate(header)
+            if name in mapping
+        ]
         self._custom = fields.custom
+        self._custom_of_contacts = {
+            f"custom.cf_{field.key}": field
+            for field in fields.custom.values()
+            if field.object_type == FieldObject.CONTACT
+        }
         self._statuses = _statuses(organization_id)
         self._owners = _owners(organization_id)
         self._cleaned: dict[tuple[str, str], Stored | None] = {}  # references, each of which costs a look
 
     def read(self, cells: Sequence[Cell]) -> dict[str, object] | RowFault:
         """The row as JSON (`row_of` makes a `Row` of it), or what is wrong with it."""
-        values: dict[str, object] = {}
-        for place, column, field in self._columns:
+        row: dict[str, Any] = {}
+        said: set[str] = set()
+        for place, column, field, part, name in self._columns:
             cell = cells[place]
-            if cell is None or (isinstance(cell, str) and not cell.strip()):
+            if is_blank(cell):
                 continue
             try:
-                values[field] = self._value(field, cell)
-            except _Bad as bad:
+                value = self._value(field, cell)
+            except Bad as bad:
                 return RowFault(bad.code, bad.message, column, text_of(cell)[:_SHOWN_VALUE])
             except FieldErrors as problem:
                 message = "; ".join(str(told) for told in problem.field_errors.values())
                 return RowFault("bad_value", message, column, text_of(cell)[:_SHOWN_VALUE])
-        for _, column, field in self._columns:
-            if field in self._required and field not in values:
+            if value is None or value == []:
+                continue
+            said.add(field)
+            if part is None:
+                row[name] = value
+            else:
+                row.setdefault(part, {})[name] = value
+        for _, column, field, *_ in self._columns:
+            if field in self._required and field not in said:
                 return RowFault("missing_value", "A value is required here.", column)
-        return self._row(values)
+        return self._told(row)
 
-    def _row(self, values: Mapping[str, object]) -> dict[str, object] | RowFault:
-        lead, contact = _part(values, "lead."), _part(values, "contact.")
-        row = {
-            "lead": {name: value for name, value in lead.items() if not name.startswith("custom.")},
-            "contact": {name: value for name, value in contact.items() if not name.startswith("custom.")},
-            "lead_custom": _part(lead, "custom."),
-            "contact_custom": _part(contact, "custom."),
-            "email": contact.get("email"),
-            "phone": contact.get("phone"),
-        }
-        for name in ("email", "phone"):
-            row["contact"].pop(name, None)
-        names = [row["contact"].get(name) for name in ("first_name", "last_name")]
-        if any(names) and not row["contact"].get("name"):
-            row["contact"]["name"] = " ".join(str(name) for name in names if name)
-        if "id" in row["lead"]:  # only where rows are contacts
-            row["contact"]["lead_id"] = row["lead"].pop("id")
-        if not any(row.values()):
+    def _told(self, row: dict[str, Any]) -> dict[str, object] | RowFault:
+        if not row:
             return RowFault("nothing_said", "The row has nothing in the columns that are imported.")
+        if "contact" in row:
+            named(row["contact"])
         if self._records == "leads":
-            row["lead"].setdefault("source_type", SourceType.IMPORT.value)
-        return {name: value for name, value in row.items() if value}
+            row.setdefault("lead", {}).setdefault("source_type", SourceType.IMPORT.value)
+        return row
 
     def _value(self, field: str, cell: Cell) -> object:
         if field in self._custom:
             return self._custom_value(self._custom[field], cell)
-        text = text_of(cell).strip()
-        if field in _TEXTS:
-            if len(text) > _TEXTS[field]:
-                raise _Bad("too_long", f"The text has more than {_TEXTS[field]:,} characters.")
-            return clean_text(text, path=field)
+        if field in TEXTS:
+            return plain_text(field, cell)
         if field in _WORDS:
-            return _word(text, _WORDS[field])
-        return _READERS[field](self, text)
+            return _word(text_of(cell).strip(), _WORDS[field])
+        if field in _LISTS:
+            return _LISTS[field](self, cell)
+        return _READERS[field](self, text_of(cell).strip())
+
+    def _contacts(self, cell: Cell) -> list[dict[str, object]]:
+        return read_contacts(cell, self._custom_of_contacts, self._custom_value)
 
     def _custom_value(self, field: CustomField, cell: Cell) -> Stored | None:
         value = _typed(field, cell)
@@ -223,39 +232,25 @@ class ImportReader:
     def _status(self, text: str) -> str:
         key = self._statuses.get(text.casefold())
         if key is None:
-            raise _Bad("unknown_status", "There is no such lead status.")
+            raise Bad("unknown_status", "There is no such lead status.")
         return key
 
     def _owner(self, text: str) -> str:
         key = self._owners.get(text.casefold())
         if key is None:
-            raise _Bad("unknown_owner", "No active member has this email address, name or id.")
+            raise Bad("unknown_owner", "No active member has this email address, name or id.")
         return key
-
-    def _email(self, text: str) -> str:
-        try:
-            validate_email(text)
-        except ValidationError:
-            raise _Bad("bad_email", "This is no email address.") from None
-        if len(text) > 254:
-            raise _Bad("bad_email", "The address has more than 254 characters.")
-        return text
-
-    def _phone(self, text: str) -> str:
-        if len(text) > _LONGEST_PHONE:
-            raise _Bad("bad_phone", f"The number has more than {_LONGEST_PHONE} characters.")
-        return stored_phone(text)
 
     def _whole(self, text: str) -> int:
         plain = text.replace(",", "")
         if not plain.lstrip("-").isdecimal() or len(plain) > 11 or abs(int(plain)) > _LARGEST_WHOLE:
-            raise _Bad("bad_number", "This is no whole number within 2,147,483,647.")
+            raise Bad("bad_number", "This is no whole number within 2,147,483,647.")
         return int(plain)
 
     def _flag(self, text: str) -> bool:
         word = text.casefold()
         if word not in (*_YES, *_NO):
-            raise _Bad("bad_flag", "Say true or false.")
+            raise Bad("bad_flag", "Say true or false.")
         return word in _YES
 
 
@@ -263,20 +258,41 @@ _READERS: Mapping[str, Callable[[ImportReader, str], object]] = {
     "lead.id": ImportReader._lead,
     "lead.status": ImportReader._status,
     "lead.owner": ImportReader._owner,
-    "lead.email": ImportReader._email,
-    "contact.email": ImportReader._email,
-    "lead.phone": ImportReader._phone,
-    "contact.phone": ImportReader._phone,
+    "lead.email": lambda reader, text: email_of(text),
+    "contact.email": lambda reader, text: email_of(text),
+    "lead.phone": lambda reader, text: phone_of(text),
+    "contact.phone": lambda reader, text: phone_of(text),
+    "address.country": lambda reader, text: country_of(text),
     "lead.qualified": ImportReader._flag,
     **dict.fromkeys(_WHOLE, ImportReader._whole),
 }
-_COLUMN_OF = {"status": "status_id", "owner": "owner_id"}
+_LISTS: Mapping[str, Callable[[ImportReader, Cell], list]] = {
+    "contact.emails": lambda reader, cell: read_reaches("emails", cell),
+    "contact.phones": lambda reader, cell: read_reaches("phones", cell),
+    "contact.urls": lambda reader, cell: read_reaches("urls", cell),
+    "lead.addresses": lambda reader, cell: read_addresses(cell),
+    "lead.contacts": ImportReader._contacts,
+}
+# Where a field stands in a row: in a part of it, or by itself.
+_PLACES: Mapping[str, tuple[str | None, str]] = {
+    "lead.status": ("lead", "status_id"),
+    "lead.owner": ("lead", "owner_id"),
+    "lead.id": ("contact", "lead_id"),
+    **{field: (None, field.partition(".")[2]) for field in ("contact.email", "contact.phone", *_LISTS)},
+}
 
 
-def row_of(data: Mapping[str, dict]) -> Row:
+def _place_of(field: str) -> tuple[str | None, str]:
+    if field in _PLACES:
+        return _PLACES[field]
+    part, name = field.split(".", 1)
+    return (f"{part}_custom", name.removeprefix("custom.")) if name.startswith("custom.") else (part, name)
+
+
+def row_of(data: Mapping[str, Any]) -> Row:
     """What `ImportReader.read` gave, as it goes into a merge."""
     lead = dict(data.get("lead", {}))
-    for name in _COLUMN_OF.values():
+    for name in ("status_id", "owner_id"):
         if name in lead:
             lead[name] = UUID(lead[name])
     contact = dict(data.get("contact", {}))
@@ -289,30 +305,23 @@ def row_of(data: Mapping[str, dict]) -> Row:
         phone=data.get("phone"),
         lead_custom=data.get("lead_custom", {}),
         contact_custom=data.get("contact_custom", {}),
+        emails=[Reach(**one) for one in data.get("emails", ())],
+        phones=[Reach(**one) for one in data.get("phones", ())],
+        urls=[Reach(**one) for one in data.get("urls", ())],
+        address=data.get("address", {}),
+        addresses=data.get("addresses", ()),
+        contacts=[row_of(one) for one in data.get("contacts", ())],
     )
-
-
-def text_of(cell: Cell) -> str:
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
-        return str(int(cell))
-    return cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
 
 
 def _objects(records: Records) -> list[str]:
     return [FieldObject.CONTACT, *([FieldObject.LEAD] if records == "leads" else [])]
 
 
-def _part(values: Mapping[str, object], prefix: str) -> dict[str, object]:
-    found = {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
-    return {_COLUMN_OF.get(name, name): value for name, value in found.items()}
-
-
 def _word(text: str, words: Iterable[str]) -> str:
     word = text.casefold()
     if word not in words:
-        raise _Bad("unknown_word", f"Say one of {', '.join(words)}.")
+        raise Bad("unknown_word", f"Say one of {', '.join(words)}.")
     return word
 
 
@@ -334,7 +343,7 @@ def _typed_one(field: CustomField, cell: object) -> object:
         try:
             return int(plain) if plain.lstrip("-").isdecimal() and len(plain) < 20 else float(plain)
         except ValueError:
-            raise _Bad("bad_number", "This is no number.") from None
+            raise Bad("bad_number", "This is no number.") from None
     text = cell if isinstance(cell, str) else text_of(cell) if isinstance(cell, bool | int | float) else cell
     if field.type == FieldType.DATE and isinstance(text, str):
         text = text.strip().replace("/", "-")

@@ -1,20 +1,25 @@
 """What every stored text must be, whichever way it came in."""
 
+import re
+
 from crm.errors import FieldErrors
 
 LONGEST_TEXT = 32_000  # characters of one value
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold it: it has no place for NUL, and UTF-8 none for half a surrogate pair."""
+    return _UNSTORABLE.search(text) is None
 
 
 def clean_text(value: object, *, path: str, limit: int = LONGEST_TEXT) -> str:
-    """`value` as text that PostgreSQL can store; `FieldErrors` at `path` where it is not.
-
-    PostgreSQL has no place for NUL, and UTF-8 none for half a surrogate pair; JSON can carry both.
-    """
+    """`value` as text that PostgreSQL can store; `FieldErrors` at `path` where it is not (JSON can carry such)."""
     if not isinstance(value, str):
         raise FieldErrors({path: "Value must be of basestring type."})
     if len(value) > limit:
         raise FieldErrors({path: f"Value must have at most {limit} characters."})
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if not is_storable(value):
         raise FieldErrors({path: "Value contains characters that cannot be stored."})
     return value
 

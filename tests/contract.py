@@ -28,6 +28,11 @@ def template_of(path: str) -> str | None:
     return None
 
 
+def operations() -> list[tuple[str, list[str]]]:
+    """The path templates of the contract with their methods, in lower case."""
+    return [(template, sorted(methods)) for template, methods in (_contract() or {"paths": {}})["paths"].items()]
+
+
 def check(path_template: str, method: str, status: int, answer: object) -> None:
     """Fails where a success has a status that the contract does not give, or lacks a required key, or has another type.
 

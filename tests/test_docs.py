@@ -154,5 +154,6 @@ def test_the_numbers_in_the_pages_are_those_of_the_settings() -> None:
     assert f"({settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT} s when another job runs too)" in architecture
     assert f"into batches of {settings.BULK_STORED_BATCH:,} ids" in architecture
     assert f"A chunk of at most {settings.MAIL_CHUNK} due mails" in architecture
+    assert f"one in each of {settings.EXPORT_WRITERS} threads" in architecture
     limits = f"| worker | {settings.WORKER_IDLE_IN_TRANSACTION_SECONDS} s | {settings.WORKER_TRANSACTION_SECONDS} s;"
     assert limits in architecture

@@ -6,8 +6,8 @@ What a merge did to each lead stands in the ledger as the lead's `before`:
                                                                   ("at": when it was last written to, if later)
     {"created": false, "changes": [{"table", "id", "before", "after"}], "made": [{"table", "id"}]}
 
-`changes` are those of `crm.merging.Change`, of the lead, its contacts, addresses and numbers; `made` are contacts,
-addresses and numbers that were added.
+`changes` are those of `crm.merging.Change`; `made` are contacts, and addresses, numbers and URLs of leads and contacts,
+that were added.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from bulk_actions.actions.base import GONE_MESSAGE, Written
 from bulk_actions.models import BulkAction, Kind
 from crm.errors import Invalid
 from crm.locks import hold_rows
-from crm.merging.rows import CONTACT_COLUMNS, LEAD_COLUMNS
+from crm.merging.rows import ADDRESS_COLUMNS, CONTACT_COLUMNS, LEAD_COLUMNS
 from crm.models import Contact, CustomField, Permission
 from crm.statuses import hold_statuses
 
@@ -29,7 +29,13 @@ _MESSAGES = {
     "changed_since": "The lead or contact no longer holds what the job had written.",
     "value_gone": "What the lead held before is not a valid value any more.",
 }
-_DETAILS = {"email": ("crm_contactemail", "email"), "phone": ("crm_contactphone", "phone")}
+# The tables of what belongs to leads and contacts, with the columns that a merge may change.
+_DETAILS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "email": ("crm_contactemail", ["email"]),
+    "phone": ("crm_contactphone", ["phone"]),
+    "url": ("crm_contacturl", []),
+    "address": ("crm_address", ADDRESS_COLUMNS),
+}
 
 
 class Import:
@@ -147,7 +153,10 @@ _JUDGE = f"""
         FROM change LEFT JOIN crm_contactemail AS detail ON detail.id = change.id WHERE kind = 'email'
         UNION ALL
         SELECT change.lead_id, change.after, to_jsonb(detail)
-        FROM change LEFT JOIN crm_contactphone AS detail ON detail.id = change.id WHERE kind = 'phone'),
+        FROM change LEFT JOIN crm_contactphone AS detail ON detail.id = change.id WHERE kind = 'phone'
+        UNION ALL
+        SELECT change.lead_id, change.after, to_jsonb(detail)
+        FROM change LEFT JOIN crm_address AS detail ON detail.id = change.id WHERE kind = 'address'),
     other AS (
         SELECT DISTINCT lead_id FROM held WHERE held.held IS NULL OR EXISTS (
             SELECT FROM jsonb_each(held.after) AS wrote WHERE held.held->wrote.key IS DISTINCT FROM wrote.value)),
@@ -226,10 +235,17 @@ _RESTORE_CONTACTS = f"""
 """
 _RESTORE_DETAILS = [
     f"""
-    UPDATE {table} AS detail SET {column} = change.before->>'{column}'
+    UPDATE {table} AS detail
+    SET {
+        ", ".join(
+            f"{name} = CASE WHEN change.before ? '{name}' THEN change.before->>'{name}' ELSE detail.{name} END"
+            for name in columns
+        )
+    }
     FROM ({_CHANGES.format(kind=kind)}) AS change WHERE detail.id = change.id
     """
-    for kind, (table, column) in _DETAILS.items()
+    for kind, (table, columns) in _DETAILS.items()
+    if columns
 ]
 _MADE = """
     SELECT (made->>'id')::uuid FROM import_undo CROSS JOIN LATERAL jsonb_array_elements(was->'made') AS made

@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from bulk_actions.admin import jobs
+from bulk_actions.admin import import_pages, jobs
 
 admin.site.index_template = "admin/bulk_actions/index.html"
 
-__all__ = ["jobs"]
+__all__ = ["import_pages", "jobs"]

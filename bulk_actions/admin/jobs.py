@@ -14,10 +14,12 @@ from unfold.views import ChangeList
 
 from bulk_actions.admin.buttons import JobButtons
 from bulk_actions.admin.figures import COLOUR_OF_STATUS, bar, done_of_total, figures, rate
+from bulk_actions.admin.import_pages import asked_outcomes, rows_page
 from bulk_actions.admin.ledger_pages import batches_page, outcomes_in, results_page
 from bulk_actions.admin.page import page_of_job
 from bulk_actions.admin.wording import notes_on, title_of
 from bulk_actions.api.after import csv_response
+from bulk_actions.api.import_answers import CSV, rows_response
 from bulk_actions.models import BulkAction
 from bulk_actions.progress import progress_of
 from bulk_actions.waiting import queue_positions
@@ -125,12 +127,15 @@ class BulkActionAdmin(JobButtons, ReadOnlyAdmin):
 
     def results_view(self, request: HttpRequest, job_id: object) -> TemplateResponse:
         job = self._job(request, job_id)
-        return self._ledger(request, job, "Results", results_page(request, job))
+        page = rows_page(request, job) if job.is_of_file else results_page(request, job)
+        return self._ledger(request, job, "Results", page)
 
     def results_csv_view(self, request: HttpRequest, job_id: object) -> StreamingHttpResponse:
         job = self._job(request, job_id)
         if job.date_ledger_purged is not None:
             raise Http404
+        if job.is_of_file:
+            return rows_response(job, asked_outcomes(request), CSV)
         return csv_response(job, outcomes_in(request))
 
     def _ledger(self, request: HttpRequest, job: BulkAction, title: str, page: dict[str, object]) -> TemplateResponse:

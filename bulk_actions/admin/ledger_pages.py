@@ -3,6 +3,7 @@
 The pages go by place or by id, so that page 10,000 costs what page 1 does.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from django.db.models import Model, QuerySet
@@ -13,12 +14,18 @@ from django.utils.html import format_html
 from bulk_actions.actions import WITH_OBJECTS
 from bulk_actions.admin.figures import number
 from bulk_actions.errors import LedgerPurged
-from bulk_actions.models import OVER_DEALS, Batch, BulkAction, spelled_target
+from bulk_actions.models import Batch, BulkAction, spelled_target
 from bulk_actions.results import page_of
 from bulk_actions.targets import OUTCOMES
-from crm.models import Lead, Opportunity
+from crm.models import Contact, Lead, Opportunity
 
 ROWS_PER_PAGE = 100
+# What a person calls the targets of a job, and where their names stand; rows of files have a page of their own.
+_TARGETS: dict[str, tuple[str, Callable[[], QuerySet]]] = {
+    "lead": ("Lead", Lead.all_objects.all),
+    "contact": ("Contact", Contact.objects.all),
+    "opportunity": ("Deal", Opportunity.all_objects.all),
+}
 
 
 def outcomes_in(request: HttpRequest) -> tuple[str, ...]:
@@ -35,8 +42,8 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
     except LedgerPurged as purged:
         return {"headers": [], "rows": [], "nothing": purged.message}
     rows = found[:ROWS_PER_PAGE]
-    named, target = (Opportunity, "Deal") if job.kind in OVER_DEALS else (Lead, "Lead")
-    found_names = named.all_objects.only("name").in_bulk([row.lead_id for row in rows])
+    target, named = _TARGETS[job.target]
+    found_names = named().only("name").in_bulk([row.lead_id for row in rows])
     has_address = job.kind in WITH_OBJECTS
     chosen = {"outcome": outcomes[0]} if len(outcomes) == 1 else {}
     return {
@@ -66,7 +73,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
             ]
             for row in rows
         ],
-        "nothing": f"No lead is {outcomes[0]}." if chosen else "No lead yet, or none at all.",
+        "nothing": f"No {target.lower()} {'is ' + outcomes[0] if chosen else 'yet, or none at all'}.",
     }
 
 
@@ -116,7 +123,7 @@ def _id(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def _link(target: Lead | Opportunity | None) -> str:
+def _link(target: Lead | Contact | Opportunity | None) -> str:
     if target is None:
         return "(purged)"
     address = reverse(f"admin:crm_{target._meta.model_name}_change", args=[target.pk])

@@ -7,9 +7,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from bulk_actions.actions import describe
+from bulk_actions.admin.export_facts import facts_of_export, sentence_of_filters
 from bulk_actions.admin.figures import COLOUR_OF_STATUS, bar, duration, figures, number
 from bulk_actions.admin.wording import pretty_json, reason_in_words, sentence_of
-from bulk_actions.models import BulkAction, OnChanged, Priority
+from bulk_actions.models import BulkAction, Kind, OnChanged, Priority
 from bulk_actions.progress import progress_of
 from bulk_actions.waiting import queue_positions
 from crm.models import User
@@ -30,7 +31,7 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
         "colour": COLOUR_OF_STATUS[job.status],
         "facts": _facts(job),
         # A text says more than its translation: a slice stands in no s_query.
-        "sentence": f"Leads found by: {job.query}" if job.query else sentence_of(query),
+        "sentence": f"Leads found by: {job.query}" if job.query else _sentence(job, query),
         "query_json": pretty_json(query),
         "params_json": pretty_json(job.params) if job.params else "",
         "transitions": _transitions(job),
@@ -39,6 +40,11 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
         "results_url": reverse("admin:bulk_actions_bulkaction_results", args=[job.pk]),
         "reason": reason_in_words(job) if job.error_code is None else "",
     }
+
+
+def _sentence(job: BulkAction, query: object) -> str | None:
+    filters = sentence_of_filters(job) if job.kind == Kind.EXPORT else None
+    return filters or sentence_of(query)
 
 
 def _facts(job: BulkAction) -> list[tuple[str, object]]:
@@ -56,6 +62,11 @@ def _facts(job: BulkAction) -> list[tuple[str, object]]:
     if job.date_started and job.date_finished:
         facts.append(("Took", duration((job.date_finished - job.date_started).total_seconds())))
     facts += _family(job)
+    if job.is_of_file:
+        upload = reverse("admin:bulk_actions_upload_change", args=[job.params["upload_id"]])
+        facts.append(("File", format_html('<a class="job-link" href="{}">{}</a>', upload, job.params["file"])))
+    if job.kind == Kind.EXPORT:
+        facts += facts_of_export(job)
     if job.run_at is not None:
         facts.append(("Not before", _moment(job.run_at)))
     if job.results_limit is not None:

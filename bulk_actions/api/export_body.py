@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from bulk_actions.api.orders import Problems, refuse_unknown_keys
 from bulk_actions.export_columns import known_columns
-from bulk_actions.export_targets import narrowed, stored_zone
+from bulk_actions.export_targets import narrowed, stored_zone, target_of
 from bulk_actions.models import Kind
 from bulk_actions.services import Order
 from crm.api.close.opportunity_filters import FILTERS
@@ -57,6 +57,8 @@ def lead_export(body: Body, *, caller: Caller, tz: tzinfo) -> Order:
     )
     problems.raise_any()
     assert resolved is not None  # or there would have been a problem
+    assert type_ is not None
+    params["target"] = target_of(type_, resolved.object_type)
     wrapping = s_query if isinstance(s_query, dict) else {}
     sort = body.get("sort") or wrapping.get("sort") or []
     return _order(params, resolved, send=bool(send), s_query=s_query, sort=sort)
@@ -68,6 +70,7 @@ def opportunity_export(body: Body, *, caller: Caller, tz: tzinfo) -> Order:
     problems.gather(lambda: refuse_unknown_keys(body, _OF_OPPORTUNITIES))
     params = _shared(problems, body, "opps", caller)
     params |= dict.fromkeys(INCLUDED, False)
+    params["target"] = target_of("opps", "opportunity")
     params["params"] = problems.gather(lambda: _filters(body, caller, tz))
     params["zone"] = stored_zone(tz)
     send = problems.gather(lambda: _flag(body, "send_done_email", default=True))
@@ -141,10 +144,11 @@ def _check_columns(fields: list[str], type_: str, caller: Caller) -> None:
 
 
 def _check_included(params: Mapping[str, object]) -> None:
-    if params["include_smart_fields"]:
-        raise FieldErrors({"include_smart_fields": "Not supported yet."})
-    if params["include_activities"] and (params["type"] != "leads" or params["format"] in _TABLES):
-        raise FieldErrors({"include_activities": "Only for the type leads, as json or jsonl."})
+    if params["type"] == "leads" and params["format"] not in _TABLES:
+        return
+    asked = [name for name in ("include_activities", "include_smart_fields") if params[name]]
+    if asked:
+        raise FieldErrors(dict.fromkeys(asked, "Only for the type leads, as json or jsonl."))
 
 
 def _filters(body: Body, caller: Caller, tz: tzinfo) -> dict[str, str]:

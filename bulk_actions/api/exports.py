@@ -61,7 +61,9 @@ class ExportAnswer(Answer):
     download_url = serializers.CharField(allow_null=True)
     n_docs = serializers.IntegerField(allow_null=True, help_text="Rows of the file; not known before it is complete.")
     n_docs_processed = serializers.IntegerField(help_text="Rows written. An export that was paused begins anew.")
-    n_targets = serializers.IntegerField(allow_null=True, help_text="Leads (or opportunities) that were found.")
+    n_targets = serializers.IntegerField(
+        allow_null=True, help_text="What the query found: leads, or contacts or opportunities themselves."
+    )
     n_targets_processed = serializers.IntegerField()
     type = serializers.ChoiceField([*LEAD_TYPES, "opps"])
     format = serializers.ChoiceField(FORMATS)
@@ -89,14 +91,20 @@ class _ExportBody(serializers.Serializer):
 
 
 class LeadExportBody(_ExportBody):
-    type = serializers.ChoiceField(LEAD_TYPES, help_text="What each row is: a lead, or what belongs to the leads.")
+    type = serializers.ChoiceField(
+        LEAD_TYPES,
+        help_text="What each row is: a lead, a contact or an opportunity (`lead_opps`) of the leads that are found. Of "
+        "a query for contacts, or for opportunities, those that it finds themselves.",
+    )
     s_query = any_value(required=False, help_text="Which leads; without it all of them.")
     results_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     sort = any_value(required=False)
     include_activities = serializers.BooleanField(
         required=False, allow_null=True, help_text="Of the type leads, as JSON."
     )
-    include_smart_fields = serializers.BooleanField(required=False, allow_null=True, help_text="Not supported yet.")
+    include_smart_fields = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Of the type leads, as JSON: `num_contacts` and the like."
+    )
     include_custom_objects = serializers.BooleanField(
         required=False, allow_null=True, help_text="There are no custom objects: it changes nothing."
     )

@@ -1,15 +1,22 @@
 """How an import and the rows of its file are told."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from uuid import UUID
 
-from bulk_actions import uploads
+from django.http import StreamingHttpResponse
+
+from bulk_actions import import_results, uploads
 from bulk_actions.import_results import Kind
-from bulk_actions.models import ImportRow, Upload
+from bulk_actions.models import BulkAction, ImportRow, Upload
+from crm.files.encoders import CsvEncoder
 from crm.ids import close_id
 from crm.import_rows import show_field
 
-ROW_COLUMNS = ("row", "line", "outcome", "lead_id", "contact_id", "code", "column", "value", "message")
+CSV, JSONL = "text/csv", "application/jsonl"
+_ROWS_IN_A_CHUNK = 1_000
+_ROW_COLUMNS = ("row", "line", "outcome", "lead_id", "contact_id", "code", "column", "value", "message")
 
 
 def show_import(params: Mapping[str, object]) -> dict[str, object]:
@@ -53,7 +60,28 @@ def show_row(row: ImportRow) -> dict[str, object]:
         row.value,
         row.message,
     )
-    return dict(zip(ROW_COLUMNS, values, strict=True))
+    return dict(zip(_ROW_COLUMNS, values, strict=True))
+
+
+def rows_response(action: BulkAction, outcomes: Collection[str], media_type: str) -> StreamingHttpResponse:
+    """All rows with one of these outcomes as a file, CSV or JSONL."""
+    write, ending = (_csv, "csv") if media_type == CSV else (_jsonl, "jsonl")
+    return StreamingHttpResponse(
+        write(import_results.all_of(action, outcomes)),
+        content_type=f"{media_type}; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{action.api_id}.{ending}"'},
+    )
+
+
+def _csv(rows: Iterator[ImportRow]) -> Iterator[bytes]:
+    encoder = CsvEncoder(_ROW_COLUMNS)
+    yield encoder.start()
+    yield from encoder.encode(list(show_row(row).values()) for row in rows)
+
+
+def _jsonl(rows: Iterator[ImportRow]) -> Iterator[str]:
+    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
+        yield "".join(f"{json.dumps(show_row(row), ensure_ascii=False)}\n" for row in chunk)
 
 
 def show_kind(kind: Kind) -> dict[str, object]:

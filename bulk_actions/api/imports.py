@@ -1,11 +1,10 @@
 """`/bulk_action/import/`: leads and contacts out of a file, as a job."""
 
-import json
-from collections.abc import Iterator
 from itertools import islice
 
 from django.core.files.uploadedfile import UploadedFile
 from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -15,10 +14,10 @@ from bulk_actions.api.after import MAX_LIMIT, RETRY_QUERY, STREAMS, ResultsView,
 from bulk_actions.api.answers import BulkActionAnswer, ChangeBody
 from bulk_actions.api.base import BulkActionView
 from bulk_actions.api.close import FILTERS, DetailView, ListView
-from bulk_actions.api.import_answers import ROW_COLUMNS, show_kind, show_row, show_upload
+from bulk_actions.api.import_answers import CSV, JSONL, rows_response, show_kind, show_row, show_upload
 from bulk_actions.api.import_orders import RECORDS, ImportParser, order_of, reading_of, source_of
 from bulk_actions.api.orders import refuse_unknown_keys
-from bulk_actions.models import BulkAction, ImportRow, Kind
+from bulk_actions.models import BulkAction, Kind
 from bulk_actions.results import read_cursor, sign_cursor
 from bulk_actions.services import cancel, create_bulk_action
 from crm.api.close import paging
@@ -26,14 +25,11 @@ from crm.api.close.conventions import CloseRequest, pick_fields
 from crm.api.close.openapi import FIELDS, PAGING, Answer, any_value, describe, page, query_text, strings, whole_number
 from crm.api.close.requests import JsonParser
 from crm.errors import FieldErrors
-from crm.files.encoders import CsvEncoder
 from crm.files.rows import RowProblem
 from crm.import_rows import ImportReader, RowFault, show_field
 from crm.merging import Key, OnDuplicate
 
 _ROWS_SHOWN = 20  # in a preview
-_ROWS_IN_A_CHUNK = 1_000
-_CSV, _JSONL = "text/csv", "application/jsonl"
 
 
 class UploadBody(serializers.Serializer):
@@ -158,6 +154,13 @@ class _FileView(BulkActionView):
     parser_classes = [JsonParser, ImportParser]
     upload: UploadedFile | None = None
 
+    def finalize_response(
+        self, request: CloseRequest, response: HttpResponseBase, *args: object, **kwargs: object
+    ) -> HttpResponseBase:
+        if self.upload is not None:
+            self.upload.close()  # a large one is a temporary file, and has been moved where it is kept
+        return super().finalize_response(request, response, *args, **kwargs)
+
 
 class UploadsView(_FileView):
     @describe(
@@ -265,12 +268,12 @@ class BulkImportResultsView(ResultsView):
         if not set(outcomes) <= set(import_results.OUTCOMES):
             known = ", ".join(import_results.OUTCOMES)
             raise FieldErrors({"outcome": f"Value must be one or more of: {known}; separated by commas."})
-        media_type = request._request.get_preferred_type(["application/json", _CSV, _JSONL])
+        media_type = request._request.get_preferred_type(["application/json", CSV, JSONL])
         cursor = request.query_params.get("cursor")
         after = read_cursor(cursor, action, outcomes) if cursor else 0
-        if media_type in (_CSV, _JSONL):
+        if media_type in (CSV, JSONL):
             import_results.page_of(action, outcomes, after=0, size=0)  # refuses what is purged before the first byte
-            return _stream(action, outcomes, media_type)
+            return rows_response(action, outcomes, media_type)
         _, limit = paging.page_of(request, max_limit=MAX_LIMIT, max_skip=0)
         found = import_results.page_of(action, outcomes, after=after, size=limit + 1)
         rows, has_more = found[:limit], len(found) > limit
@@ -282,26 +285,6 @@ class BulkImportResultsView(ResultsView):
                 "cursor": sign_cursor(action, outcomes, number) if has_more else None,
             }
         )
-
-
-def _stream(action: BulkAction, outcomes: tuple[str, ...], media_type: str) -> StreamingHttpResponse:
-    write, ending = (_csv, "csv") if media_type == _CSV else (_jsonl, "jsonl")
-    return StreamingHttpResponse(
-        write(import_results.all_of(action, outcomes)),
-        content_type=f"{media_type}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{action.api_id}.{ending}"'},
-    )
-
-
-def _csv(rows: Iterator[ImportRow]) -> Iterator[bytes]:
-    encoder = CsvEncoder(ROW_COLUMNS)
-    yield encoder.start()
-    yield from encoder.encode(list(show_row(row).values()) for row in rows)
-
-
-def _jsonl(rows: Iterator[ImportRow]) -> Iterator[str]:
-    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
-        yield "".join(f"{json.dumps(show_row(row), ensure_ascii=False)}\n" for row in chunk)
 
 
 class BulkImportRetryView(RetryView):

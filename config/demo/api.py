@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from uuid import UUID
 
 from closeio_api import API, APIError
@@ -29,6 +30,14 @@ class Crm:
                 f"{method.upper()} {path}/ was refused with {error.response.status_code}: {error.response.text[:300]}"
             ) from error
 
+    def upload(self, file: Path) -> Json:
+        """Hand in a file that is to be imported. Raises `DemoFailed`."""
+        try:
+            with file.open("rb") as content:
+                return self._client.post("bulk_action/import/upload", None, files={"file": (file.name, content)})
+        except APIError as error:
+            raise DemoFailed(f"{file} was refused: {error.response.text[:300]}") from error
+
     def count(self, *conditions: Json) -> int:
         """How many leads match all conditions now."""
         found = self.call(
@@ -38,26 +47,32 @@ class Crm:
 
     def follow(
         self,
-        kind: str,
-        job_id: str,
+        path: str,
         seconds: float,
         show: Callable[[Json], None],
         until: Callable[[Json], bool] = lambda job: job["status"] in FINAL,
     ) -> Json:
-        """Poll a bulk action until `until` holds; `show` sees every answer. Raises `DemoFailed` after `seconds`."""
+        """Poll the job at `path` until `until` holds; `show` sees every answer. Raises `DemoFailed` after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
-            job = self.call("get", f"bulk_action/{kind}/{job_id}")
+            job = self.call("get", path)
             show(job)
             if until(job):
                 return job
-            expect(job["status"] != "error", f"The job ended as error: {job.get('error_message')}.")
+            expect(job["status"] != "error", f"The job ended as error: {job.get('error_message') or job.get('error')}.")
             expect(
                 time.monotonic() < deadline,
                 f"After {seconds:.0f} s the job was still {job['status']},"
-                f" {job['n_leads_processed']} of {job['n_leads']} leads done.",
+                f" {with_counts(job)['n_leads_processed']} of {with_counts(job)['n_leads']} leads done.",
             )
             time.sleep(POLL_SECONDS)
+
+
+def with_counts(job: Json) -> Json:
+    """A job with the counts of bulk actions: an export tells them under names of its own."""
+    if "n_targets" not in job:
+        return job
+    return {**job, "n_leads": job["n_targets"], "n_leads_processed": job["n_targets_processed"]}
 
 
 def key_of(close_id: str) -> UUID:

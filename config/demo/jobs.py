@@ -1,4 +1,4 @@
-"""The four jobs of the demo. Each shows its progress, checks what it promises, and returns its counts and rates."""
+"""The demo's work on leads that are there. Each job shows its progress, checks what it promises, returns its counts."""
 
 import time
 from collections.abc import Callable
@@ -132,9 +132,9 @@ def send_mails(crm: Crm, screen: Screen, limit: int, inbox: Inbox) -> Json:
 def cancel_left_overs(crm: Crm) -> int:
     """End what a demo that was interrupted has left running or paused; returns how many jobs that were."""
     found = [
-        f"bulk_action/{kind}/{job['id']}"
-        for kind in ("edit", "delete", "email")
-        for job in crm.call("get", f"bulk_action/{kind}")["data"]
+        f"{kind}/{job['id']}"
+        for kind in ("bulk_action/edit", "bulk_action/delete", "bulk_action/email", "bulk_action/import", "export")
+        for job in crm.call("get", kind)["data"]
         if job["status"] not in FINAL
     ]
     for path in found:
@@ -147,7 +147,9 @@ def _follower(crm: Crm, kind: str, job: Json, progress: JobProgress) -> Callable
     progress.show(job)
 
     def follow(until: Callable[[Json], bool] | None) -> Json:
-        return crm.follow(kind, job["id"], JOB_SECONDS, progress.show, **({"until": until} if until else {}))
+        return crm.follow(
+            f"bulk_action/{kind}/{job['id']}", JOB_SECONDS, progress.show, **({"until": until} if until else {})
+        )
 
     return follow
 

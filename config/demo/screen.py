@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from config.demo.api import with_counts
+
 PLAIN_LINE_SECONDS = 1.0
 
 
@@ -21,15 +23,16 @@ class Screen:
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
 
-    def progress(self, label: str) -> "JobProgress":
-        return JobProgress(self, label)
+    def progress(self, label: str, unit: str = "leads") -> "JobProgress":
+        return JobProgress(self, label, unit)
 
 
 class JobProgress:
     """The progress of one job: a bar that moves on a terminal, at most a line a second elsewhere. A context manager."""
 
-    def __init__(self, screen: Screen, label: str) -> None:
+    def __init__(self, screen: Screen, label: str, unit: str) -> None:
         self._screen = screen
+        self._unit = unit
         self._label = label
         self._shown_at = 0.0
         self._shown = ""
@@ -53,11 +56,12 @@ class JobProgress:
 
     def show(self, job: Mapping[str, object]) -> None:
         """Show a job as the API answered it."""
+        job = with_counts(job)
         done, total = job["n_leads_processed"], job["n_leads"]
         rate, eta = job.get("leads_per_second"), job.get("eta_seconds")
         rest = str(job["status"])
         if job["status"] == "processing":
-            rest += f" {rate:,.0f} leads/s" if rate else ""
+            rest += f" {rate:,.0f} {self._unit}/s" if rate else ""
             rest += f", {eta:,.0f} s left" if eta else ""
         self._bar.update(self._task, total=total, completed=done, rest=rest)
         if not self._screen.console.is_terminal:

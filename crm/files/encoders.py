@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
-from crm.files.formulas import guard, guard_phone
+from crm.files.formulas import FIRST, guard, guard_phone
 from crm.files.values import DateFormat, cell_text, json_text
 
 _ROWS_OF_A_PIECE = 500
@@ -31,13 +31,17 @@ class Guard:
     def __init__(self, phones: Collection[int] = (), *, raw: bool = False) -> None:
         self._phones, self._raw = frozenset(phones), raw
 
-    def __call__(self, row: Sequence[object]) -> list[object]:
+    def __call__(self, row: Sequence[object]) -> Sequence[object]:
+        """The row itself where there is nothing to change: most rows have no text that begins so."""
         if self._raw:
-            return list(row)
-        return [
-            (guard_phone(value) if place in self._phones else guard(value)) if isinstance(value, str) else value
-            for place, value in enumerate(row)
-        ]
+            return row
+        suspects = [place for place, cell in enumerate(row) if isinstance(cell, str) and cell[:1] in FIRST]
+        if not suspects:
+            return row
+        cells = list(row)
+        for place in suspects:
+            cells[place] = (guard_phone if place in self._phones else guard)(cells[place])
+        return row if cells == list(row) else cells
 
 
 class CsvEncoder:
@@ -66,8 +70,11 @@ class CsvEncoder:
             write_quoted = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerow
             for row in piece:
                 cells = self._guard(row)
-                texts = [cell if isinstance(cell, str) else cell_text(cell, self._dates) for cell in cells]
-                (write if cells == list(row) else write_quoted)(texts)
+                # The writer writes None as nothing, and texts as they are.
+                texts = [
+                    cell if cell is None or isinstance(cell, str) else cell_text(cell, self._dates) for cell in cells
+                ]
+                (write if cells is row else write_quoted)(texts)
             yield text.getvalue().encode()
 
     def end(self) -> bytes:

@@ -8,13 +8,13 @@ import re
 
 TRIGGERS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _QUOTE = "'"
-_FIRST = frozenset((_QUOTE, *TRIGGERS))
+FIRST = frozenset((_QUOTE, *TRIGGERS))  # what a text begins with that `guard` or `guard_phone` may change
 _PHONE = r"^\+[0-9]{7,15}$"  # E.164: a plus and digits compute nothing
 
 
 def guard(text: str) -> str:
     """`text` with one quote in front if it begins with any number of quotes and then a trigger."""
-    if text[:1] in _FIRST and text.lstrip(_QUOTE)[:1] in TRIGGERS:
+    if text[:1] in FIRST and text.lstrip(_QUOTE)[:1] in TRIGGERS:
         return _QUOTE + text
     return text
 

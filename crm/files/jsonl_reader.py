@@ -9,7 +9,8 @@ from crm.files.encodings import Encoding, decoded, marked_encoding
 from crm.files.limits import Limits
 from crm.files.lines import physical_lines
 from crm.files.problems import FileProblem
-from crm.files.rows import Bad, Cell, is_storable, named_columns
+from crm.files.rows import Bad, Cell, named_columns
+from crm.text import is_storable
 
 _WHOLE = range(-(2**63), 2**63)  # PostgreSQL's bigint
 

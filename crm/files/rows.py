@@ -1,17 +1,16 @@
 """What reading a table gives, and the rules that hold for the rows of every format."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from crm.files.limits import Limits
 from crm.files.problems import FileProblem
+from crm.text import is_storable
 
 # What JSON can say, whatever the format: dates are ISO 8601 texts. An empty cell is "", or None in JSONL.
 Cell = str | int | float | bool | list | dict | None
 
 _SHOWN_VALUE = 100  # characters of a value in a problem
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no place for these in PostgreSQL
 
 
 class Row(NamedTuple):
@@ -77,11 +76,6 @@ def _bad_cell(cells: Sequence[Cell], header: Sequence[str], limits: Limits) -> B
         if isinstance(cell, str) and len(cell) > limits.cell_characters:
             return Bad("cell_too_long", f"The cell has more than {limits.cell_characters:,} characters.", column, cell)
     return None
-
-
-def is_storable(text: str) -> bool:
-    """Whether PostgreSQL can hold it: it has no place for NUL, and UTF-8 none for half a surrogate pair."""
-    return _UNSTORABLE.search(text) is None
 
 
 def named_columns(names: Sequence[str], limits: Limits) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 
 
 class DateFormat(StrEnum):
@@ -17,7 +18,7 @@ class DateFormat(StrEnum):
 def date_text(value: date | datetime | time, dates: DateFormat) -> str:
     if not isinstance(value, datetime):
         return value.isoformat()
-    moment = value.astimezone(UTC)
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
     if dates is DateFormat.ORIGINAL:
         return moment.isoformat(timespec="microseconds")
     naive = moment.replace(tzinfo=None)
@@ -42,9 +43,17 @@ def cell_text(value: object, dates: DateFormat = DateFormat.ORIGINAL) -> str:
 
 
 def json_text(value: object, dates: DateFormat = DateFormat.ORIGINAL) -> str:
-    def shown(part: object) -> object:
-        if isinstance(part, Decimal):
-            return int(part) if part == part.to_integral_value() else float(part)
-        return cell_text(part, dates)
+    return _ENCODERS[dates].encode(value)
 
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=shown)
+
+def _shown(part: object, dates: DateFormat) -> object:
+    if isinstance(part, Decimal):
+        return int(part) if part == part.to_integral_value() else float(part)
+    return cell_text(part, dates)
+
+
+# Made once: `json.dumps` with such options makes one for each value.
+_ENCODERS = {
+    dates: json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=partial(_shown, dates=dates))
+    for dates in DateFormat
+}

@@ -7,10 +7,11 @@ from typing import IO
 from openpyxl.utils import column_index_from_string
 
 from crm.files.limits import Limits
-from crm.files.rows import Bad, Cell, is_storable
+from crm.files.rows import Bad, Cell
 from crm.files.xlsx_numbers import Meaning, number_cell
 from crm.files.xlsx_strings import SharedStrings, TextCollector, unescaped
 from crm.files.xlsx_xml import parse
+from crm.text import is_storable
 
 _DIGITS = "0123456789"
 _LETTERS_OF_A_COLUMN = 3

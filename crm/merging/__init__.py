@@ -4,8 +4,9 @@ One way for all who bring many rows: the single and the bulk create of gomega, t
 `merge_rows` is the door; `rows.py` says what goes in and comes out. docs/merging.md tells the rules.
 """
 
+from crm.merging.lookup import keys_of
 from crm.merging.merge import LARGEST_CALL, merge_rows
-from crm.merging.rows import Change, Key, Merged, OnDuplicate, Outcome, Row, RowResult, Rules, Subject
+from crm.merging.rows import Change, Key, Merged, OnDuplicate, Outcome, Reach, Row, RowResult, Rules, Subject
 
 __all__ = [
     "LARGEST_CALL",
@@ -14,9 +15,11 @@ __all__ = [
     "Merged",
     "OnDuplicate",
     "Outcome",
+    "Reach",
     "Row",
     "RowResult",
     "Rules",
     "Subject",
+    "keys_of",
     "merge_rows",
 ]

@@ -1,11 +1,11 @@
 """Going through the rows in order: which record each one is about, and what it says of it. Touches no database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from crm.merging.known import LAST, NEVER, Company, Detail, Index, Person, Record, RowKeys
+from crm.merging.known import LAST, NEVER, Company, Detail, Index, Others, Person, Record, RowKeys
 from crm.merging.lookup import custom_key
-from crm.merging.rows import FIRST_STAYS, NEW_LEAD, Key, OnDuplicate, Outcome, Row, Rules, Subject
+from crm.merging.rows import FIRST_STAYS, NEW_LEAD, Key, OnDuplicate, Outcome, Reach, Row, Rules, Subject
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,20 @@ class Deciding:
             person = person or self._person_in(company, row, keys)
         if person is not None:
             self._tell_person(person, row, keys)
-        return Decision(Outcome.UPDATED, company, person, matched_by)
+        first = self._tell_contacts(company, row, keys)
+        return Decision(Outcome.UPDATED, company, person or first, matched_by)
 
     def _find(self, keys: RowKeys) -> tuple[Record | None, Key | None]:
+        """Through a further contact only its lead is found."""
         if self.rules.on_duplicate is not OnDuplicate.CREATE:
             for kind in self.rules.match:
-                if found := self.index.oldest(kind, keys[kind]):
-                    return found, kind
+                for key in keys.all_of(kind):
+                    if found := self.index.oldest(kind, key):
+                        return found, kind
+                for contact in keys.contacts:
+                    for key in contact.all_of(kind):
+                        if found := self.index.oldest(kind, key):
+                            return _parts(found)[0], kind
         return None, None
 
     def _make(self, row: Row, keys: RowKeys) -> tuple[Company | None, Person | None]:
@@ -80,24 +87,43 @@ class Deciding:
         person = self._person_in(company, row, keys)
         if person is not None:
             self._tell_person(person, row, keys)
-        return company, person
+        first = self._tell_contacts(company, row, keys)
+        return company, person or first
+
+    def _tell_contacts(self, company: Company | None, row: Row, keys: RowKeys) -> Person | None:
+        """The further contacts of the row, each a person of its own; the first of them."""
+        if company is None or not row.contacts:
+            return None
+        others, first = Others(company.people), None
+        for contact, contact_keys in zip(row.contacts, keys.contacts, strict=True):
+            if _says_nothing(contact):
+                continue
+            person = others.take(contact_keys, contact.contact.get("name"), is_reachable=_is_reachable(contact))
+            person = person or self._new_person(company)
+            self._tell_person(person, contact, contact_keys)
+            first = first or person
+        return first
 
     def _person_in(self, company: Company, row: Row, keys: RowKeys) -> Person | None:
-        """The contact of the company that the row is about: that of its address, of its number, of its name; else a
+        """The contact of the company that the row is about: that of an address, of a number, of its name; else a
         new one, unless the row says nothing by which to tell people apart."""
-        if not (said(row.contact) or row.email or row.phone or said(row.contact_custom)):
+        if _says_nothing(row):
             return None
         for kind in (Key.EMAIL, Key.PHONE):
-            for person in company.people:
-                if person.has(kind, keys[kind]):
-                    return person
+            for key in keys.all_of(kind):
+                for person in company.people:
+                    if person.has(kind, key):
+                        return person
         name = row.contact.get("name")
         if name:
             for person in company.people:
                 if person.name == name:
                     return person
-        elif company.people and not (row.email or row.phone):
+        elif company.people and not _is_reachable(row):
             return company.people[0]
+        return self._new_person(company)
+
+    def _new_person(self, company: Company) -> Person:
         self._n_new += 1
         made, key, *_ = company.age
         person = Person((made, key, LAST, self._n_new), is_new=True, company=company)
@@ -112,6 +138,9 @@ class Deciding:
             else:
                 company.given[name] = value
         company.custom |= said(row.lead_custom)
+        company.address |= said(row.address)
+        for address in row.addresses:
+            company.addresses.setdefault(tuple(sorted(address.items())), address)
         self._know_again(company, row.lead, row.lead_custom)
 
     def _tell_person(self, person: Person, row: Row, keys: RowKeys) -> None:
@@ -125,16 +154,21 @@ class Deciding:
         person.custom |= said(row.contact_custom)
         person.name = person.given.get("name", person.name)
         person.lead_id = columns.get("lead_id", person.lead_id)
-        for kind, text in ((Key.EMAIL, row.email), (Key.PHONE, row.phone)):
+        for kind, text, more in ((Key.EMAIL, row.email, row.emails), (Key.PHONE, row.phone, row.phones)):
+            had = {detail.key for detail in person.details[kind]} if more else set()
             if text:
                 self._reach(person, kind, text, keys[kind])
+            if more:
+                self._reach_too(person, kind, more, keys.more[kind], had)
+        for reach in row.urls:
+            person.urls.setdefault(reach.text, reach.type)
         if self.rules.subject is Subject.CONTACT:
             self._know_again(person, row.contact, row.contact_custom)
 
     def _reach(self, person: Person, kind: Key, text: str, key: str | None) -> None:
         """`text` becomes the first address (number) of the person, unless they have it already, however spelled."""
         details = person.details[kind]
-        if person.has(kind, key) or any(text == (detail.text or detail.stored) for detail in details):
+        if person.has(kind, key) or any(text == detail.shown for detail in details):
             return
         if details:
             first = details[0]
@@ -143,6 +177,19 @@ class Deciding:
         else:
             details.append(Detail(key, text=text))
         self.index.add(kind, key, person)
+
+    def _reach_too(
+        self, person: Person, kind: Key, more: Sequence[Reach], keys: Sequence[str | None], had: set[str | None]
+    ) -> None:
+        """Further addresses (numbers), behind those that are there. `had` are the keys of those that the person had:
+        what the row itself brings may be alike, as long as it is not written alike."""
+        details = person.details[kind]
+        texts = {detail.shown for detail in details}
+        for reach, key in zip(more, keys, strict=True):
+            if reach.text not in texts and (key is None or key not in had):
+                texts.add(reach.text)
+                details.append(Detail(key, text=reach.text, type=reach.type))
+                self.index.add(kind, key, person)
 
     def _forget_detail(self, person: Person, kind: Key, gone: Detail) -> None:
         if not any(detail.key == gone.key for detail in person.details[kind] if detail is not gone):
@@ -171,3 +218,11 @@ def _parts(found: Record | None) -> tuple[Company | None, Person | None]:
     if isinstance(found, Person):
         return found.company, found
     return (found, None) if isinstance(found, Company) else (None, None)
+
+
+def _is_reachable(row: Row) -> bool:
+    return bool(row.email or row.phone or row.emails or row.phones)
+
+
+def _says_nothing(row: Row) -> bool:
+    return not (_is_reachable(row) or said(row.contact) or row.urls or said(row.contact_custom))

@@ -5,8 +5,10 @@ date while it goes through the rows, so that a later row meets what an earlier o
 """
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from uuid import UUID
 
 from crm.merging.rows import Key
@@ -27,6 +29,12 @@ class Detail:
     id: UUID | None = None
     stored: str | None = None
     text: str | None = None
+    type: str = "office"
+    position: int = 0
+
+    @property
+    def shown(self) -> str | None:
+        return self.stored if self.text is None else self.text
 
 
 @dataclass(eq=False)
@@ -44,9 +52,11 @@ class Record:
 
 @dataclass(eq=False)
 class Company(Record):
-    """A lead, with as many of its contacts as matter."""
+    """A lead, with as many of its contacts as matter. `address` and `addresses` are what rows say (`rows.Row`)."""
 
     people: "list[Person]" = field(default_factory=list)
+    address: dict[str, str] = field(default_factory=dict)
+    addresses: dict[tuple, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -58,9 +68,36 @@ class Person(Record):
     seen: datetime | None = None  # its `date_updated`
     name: str | None = None
     details: dict[Key, list[Detail]] = field(default_factory=lambda: {Key.EMAIL: [], Key.PHONE: []})
+    urls: dict[str, str] = field(default_factory=dict)  # that rows say, with their types
 
     def has(self, kind: Key, key: str | None) -> bool:
         return key is not None and any(detail.key == key for detail in self.details[kind])
+
+
+class Others:
+    """The contacts of a lead that are none of the contacts of the row at hand yet."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        self._left = {id(person): person for person in people}
+        self._by_key: dict[tuple[Key, str | None], list[Person]] = defaultdict(list)
+        self._by_name: dict[str | None, list[Person]] = defaultdict(list)
+        for person in people:
+            self._by_name[person.name].append(person)
+            for kind, details in person.details.items():
+                for detail in details:
+                    self._by_key[kind, detail.key].append(person)
+
+    def take(self, keys: "RowKeys", name: object, *, is_reachable: bool) -> Person | None:
+        """The one with an address, a number, the name; the first where none of these is said."""
+        alike = [self._by_key.get((kind, key), []) for kind in (Key.EMAIL, Key.PHONE) for key in keys.all_of(kind)]
+        if name:
+            alike.append(self._by_name.get(str(name), []))
+        elif not is_reachable:
+            alike.append(list(islice(self._left.values(), 1)))
+        found = next((person for people in alike for person in people if id(person) in self._left), None)
+        if found is not None:
+            del self._left[id(found)]
+        return found
 
 
 class Index:
@@ -85,9 +122,20 @@ class Index:
 
 @dataclass(frozen=True)
 class RowKeys:
-    """What a row may be matched by. A kind without a value matches nothing."""
+    """What a row may be matched by. A kind without a value matches nothing.
+
+    `more` are the keys of its further addresses and numbers, in their order; `contacts` those of its further contacts.
+    """
 
     of: dict[Key, str | None]
+    more: dict[Key, tuple[str | None, ...]] = field(default_factory=dict)
+    contacts: "tuple[RowKeys, ...]" = ()
 
     def __getitem__(self, kind: Key) -> str | None:
         return self.of.get(kind)
+
+    def all_of(self, kind: Key) -> Iterator[str]:
+        """Those of the row itself."""
+        for key in (self.of.get(kind), *self.more.get(kind, ())):
+            if key is not None:
+                yield key

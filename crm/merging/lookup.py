@@ -1,7 +1,8 @@
 """Looking up the records that rows may match: a few statements, however many rows."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, zip_longest
 from typing import TypeVar
 from uuid import UUID
 
@@ -43,13 +44,35 @@ R = TypeVar("R", Company, Person)
 
 def keys_of(rows: Sequence[Row], rules: Rules) -> list[RowKeys]:
     """What each row may be matched by."""
+    said = [pair for row in rows for pair in _pairs(row)]
     with connection.cursor() as cursor:
-        cursor.execute(_ROW_KEYS, [[row.email for row in rows], [row.phone for row in rows]])
-        details = cursor.fetchall()
-    return [
-        RowKeys({Key.EMAIL: email, Key.PHONE: phone, **_own_keys(row, rules)})
-        for row, (email, phone) in zip(rows, details, strict=True)
-    ]
+        cursor.execute(_ROW_KEYS, [[email for email, _ in said], [phone for _, phone in said]])
+        found = iter(cursor.fetchall())
+    return [_row_keys(row, rules, found) for row in rows]
+
+
+def _pairs(row: Row) -> Iterator[tuple[str | None, str | None]]:
+    """The address and the number of the row, its further ones, and those of its further contacts."""
+    yield row.email, row.phone
+    if row.emails or row.phones:
+        emails, phones = (reach.text for reach in row.emails), (reach.text for reach in row.phones)
+        yield from zip_longest(emails, phones)
+    for contact in row.contacts:
+        yield from _pairs(contact)
+
+
+def _row_keys(row: Row, rules: Rules, found: Iterator[tuple[str | None, str | None]]) -> RowKeys:
+    """`found` are the keys of `_pairs`."""
+    email, phone = next(found)
+    own = {Key.EMAIL: email, Key.PHONE: phone, **_own_keys(row, rules)}
+    if not (row.emails or row.phones or row.contacts):
+        return RowKeys(own)
+    more = list(islice(found, max(len(row.emails), len(row.phones))))
+    further = {
+        Key.EMAIL: tuple(key for key, _ in more[: len(row.emails)]),
+        Key.PHONE: tuple(key for _, key in more[: len(row.phones)]),
+    }
+    return RowKeys(own, further, tuple(_row_keys(contact, rules, found) for contact in row.contacts))
 
 
 def _own_keys(row: Row, rules: Rules) -> dict[Key, str | None]:
@@ -72,7 +95,8 @@ def custom_key(value: Stored | None) -> str | None:
 def look_up(organization_id: UUID, keys: Sequence[RowKeys], rules: Rules) -> Index:
     """The records that any of these keys leads to, by all their keys."""
     search = _Search(organization_id, rules)
-    wanted = {kind: sorted({key for row in keys if (key := row[kind])}) for kind in rules.match}
+    every = [one for row in keys for one in (row, *row.contacts)]
+    wanted = {kind: sorted({key for one in every for key in one.all_of(kind)}) for kind in rules.match}
     people: set[UUID] = set()
     companies: set[UUID] = set()
     for kind, values in wanted.items():
@@ -85,7 +109,7 @@ def look_up(organization_id: UUID, keys: Sequence[RowKeys], rules: Rules) -> Ind
         else:
             people.update(search.with_key(kind, values))
     search.load_companies(companies)
-    search.load_people(people, companies)
+    search.load_people(people, companies, with_others=any(row.contacts for row in keys))
     return search.index
 
 
@@ -149,13 +173,15 @@ class _Search:
         for key, created, external_id, custom in self._rows(sql, ids=wanted):
             self._companies[key] = self._known(Company((created, key.int, 0, 0), key), external_id, custom)
 
-    def load_people(self, ids: Iterable[UUID], of_leads: Iterable[UUID]) -> None:
-        """These contacts, and all contacts of these leads, with their leads."""
+    def load_people(self, ids: Iterable[UUID], of_leads: Iterable[UUID], *, with_others: bool) -> None:
+        """These contacts (with all others of their leads), and all contacts of these leads, with their leads."""
         wanted, leads = list(ids), list(of_leads)
         if not wanted and not leads:
             return
         subject = self.subject.value
-        ways = ("id = ANY(%(ids)s)", "lead_id = ANY(%(leads)s)")
+        ways = ["id = ANY(%(ids)s)", "lead_id = ANY(%(leads)s)"]
+        if with_others:
+            ways.append("lead_id IN (SELECT lead_id FROM crm_contact WHERE id = ANY(%(ids)s))")
         chosen = " UNION ".join(f"SELECT id FROM crm_contact WHERE {way}" for way in ways)
         sql = f"""
             SELECT contact.id, contact.lead_id, lead.date_created, contact.date_created, contact.position, contact.name,
@@ -188,9 +214,9 @@ class _Search:
             for kind, (table, column, key_of) in _DETAILS.items()
         )
         sql = f"SELECT * FROM ({parts}) AS detail (kind, id, contact_id, position, text, key) ORDER BY position, id"
-        for word, detail_id, contact_id, _, stored, key in self._rows(sql, people=list(people)):
+        for word, detail_id, contact_id, position, stored, key in self._rows(sql, people=list(people)):
             kind, person = Key(word), people[contact_id]
-            person.details[kind].append(Detail(key, detail_id, stored))
+            person.details[kind].append(Detail(key, detail_id, stored, position=position))
             self.index.add(kind, key, person)
 
     def _known(self, record: R, external_id: str | None, custom: str | None) -> R:

@@ -1,13 +1,13 @@
 """The merge itself: hold what rows refer to, look up, decide, hold what is to change, write."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Model
 
 from crm.errors import Conflict
-from crm.ids import from_base62
+from crm.ids import base62, from_base62
 from crm.locks import hold_rows, lock_matching
 from crm.merging.deciding import Deciding, Decision, said
 from crm.merging.known import RowKeys
@@ -108,8 +108,8 @@ class _Held:
         self.default_status_id = hold_default_status(organization_id) if is_lead else None
         statuses = {row.lead["status_id"] for row in rows if row.lead.get("status_id")}
         self._statuses = _held(LeadStatus, statuses, organization_id)
-        fields = {key for row in rows for key in (*said(row.lead_custom), *said(row.contact_custom))}
-        self._fields = _held(CustomField, filter(None, map(from_base62, fields)), organization_id)
+        fields = {key for row in rows for key in _custom_keys(row)}
+        self._fields = set(map(base62, _held(CustomField, filter(None, map(from_base62, fields)), organization_id)))
         # Contacts of one lead are given their places one after the other.
         leads = {row.contact["lead_id"] for row in rows if not is_lead and row.contact.get("lead_id")}
         self._leads = {key for (key,) in _selected(_HOLD_LEADS, leads, organization_id)} if leads else set()
@@ -122,8 +122,14 @@ class _Held:
             return "status_id"
         if lead_id and not self._is_lead and lead_id not in self._leads:
             return "lead_id"
-        keys = (*said(row.lead_custom), *said(row.contact_custom))
-        return next((f"custom.{key}" for key in keys if from_base62(key) not in self._fields), None)
+        return next((f"custom.{key}" for key in _custom_keys(row) if key not in self._fields), None)
+
+
+def _custom_keys(row: Row) -> Iterator[str]:
+    yield from said(row.lead_custom)
+    yield from said(row.contact_custom)
+    for contact in row.contacts:
+        yield from said(contact.contact_custom)
 
 
 def _held(model: type[Model], wanted: Iterable[UUID], organization_id: UUID) -> set[UUID]:

@@ -1,6 +1,6 @@
 """What goes into a merge, and what comes out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -38,6 +38,7 @@ CONTACT_COLUMNS: Mapping[str, str] = {
     "external_id": "text",
     "lead_id": "uuid",
 }
+ADDRESS_COLUMNS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
 # What a new lead has where its row says nothing.
 NEW_LEAD: Mapping[str, object] = {
     "lifecycle": Lifecycle.ACTIVE.value,
@@ -84,12 +85,22 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """One more way to reach a contact. `type` is what it is called, such as `mobile`."""
+
+    text: str
+    type: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One row of data, every value cleaned and in stored form. None, or an empty text, says nothing.
 
     `lead` and `contact` hold columns of `LEAD_COLUMNS` and `CONTACT_COLUMNS`; custom values go by `CustomField.key`.
-    `email` and `phone` are those of the contact, the phone as `crm.phones.stored_phone` has it. The lead's parts count
-    only where the subject is a lead.
+    `email` and `phone` are those of the contact, the phone as `crm.phones.stored_phone` has it; `emails` and `phones`
+    are further ones. `address` holds columns of `ADDRESS_COLUMNS`, of the lead's first address; `addresses` are further
+    ones. `contacts` are further contacts of the lead: rows of which only the contact's parts count. The lead's parts
+    count only where the subject is a lead.
     """
 
     lead: Mapping[str, object] = field(default_factory=dict)
@@ -98,6 +109,12 @@ class Row:
     phone: str | None = None
     lead_custom: Mapping[str, Stored] = field(default_factory=dict)
     contact_custom: Mapping[str, Stored] = field(default_factory=dict)
+    emails: Sequence[Reach] = ()
+    phones: Sequence[Reach] = ()
+    urls: Sequence[Reach] = ()
+    address: Mapping[str, str] = field(default_factory=dict)
+    addresses: Sequence[Mapping[str, str]] = ()
+    contacts: "Sequence[Row]" = ()
 
 
 class Outcome(StrEnum):
@@ -124,7 +141,7 @@ class RowResult:
 
 @dataclass(frozen=True)
 class Change:
-    """What a merge did to a row that was there before. `table` is lead, contact, email or phone.
+    """What a merge did to a row that was there before. `table` is lead, address, contact, email or phone.
 
     `before` and `after` hold the columns that were given, custom values as `custom.<key>` (absent: no value), all as
     JSON has them. A contact's `position` comes with its `lead_id`.
@@ -140,8 +157,8 @@ class Change:
 class Merged:
     """The results in the order of the rows, and what is needed to take it all back.
 
-    `new_contacts` and `new_details` (table, id) are those made on records that were there before; what belongs to a new
-    lead or a new contact goes with it.
+    `new_contacts` and `new_details` (table, id: of address, email, phone or url) are those made on records that were
+    there before; what belongs to a new lead or a new contact goes with it.
     """
 
     results: list[RowResult]

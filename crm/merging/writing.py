@@ -1,12 +1,14 @@
 """Writing what was decided: one statement for each kind of row, however many there are."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection
 
+from crm.copying import copy_rows
 from crm.merging.known import Company, Detail, Person, Record
+from crm.merging.parts import write_addresses, write_urls
 from crm.merging.rows import CONTACT_COLUMNS, FIRST_STAYS, LEAD_COLUMNS, Change, Key
 
 _TABLES = {Key.EMAIL: ("crm_contactemail", "email"), Key.PHONE: ("crm_contactphone", "phone")}
@@ -29,11 +31,6 @@ def _given(column: str, sql_type: str, row: str) -> str:
     return f"{column} = CASE WHEN given.given ? '{column}' THEN {value} ELSE {row}.{column} END"
 
 
-_INSERT_LEADS = f"""
-    INSERT INTO crm_lead (id, organization_id, {", ".join(LEAD_COLUMNS)}, custom, created_by_id, updated_by_id)
-    SELECT id, %(organization)s, {", ".join(LEAD_COLUMNS)}, custom, %(user)s, %(user)s
-    FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, {_typed(LEAD_COLUMNS)}, custom jsonb)
-"""
 # Contacts of one lead come one behind the other, behind those that it has.
 _INSERT_CONTACTS = f"""
     INSERT INTO crm_contact (
@@ -112,20 +109,60 @@ class Writing:
         new_people, old_people = _parted(people)
         self._name([*new_companies, *new_people])
         self.new_leads = [company.id for company in new_companies]
-        self._insert(_INSERT_LEADS, new_companies, self._lead_of)
+        self._copy_leads(new_companies)
         self._update("lead", _UPDATE_LEADS, old_companies)
-        for person in new_people:
-            if person.company is not None:
-                person.lead_id = person.company.id
-            if person.company is None or not person.company.is_new:
-                self.new_contacts.append(person.id)
-        self._insert(_INSERT_CONTACTS, new_people, lambda person: {**person.given, "lead_id": person.lead_id})
+        self._add_contacts(new_companies, new_people)
         self._update("contact", _UPDATE_CONTACTS, old_people)
         for kind in _TABLES:
-            self._write_details(kind, people)
+            self._add_details(kind, people)
+            self._update_details(kind, old_people)
+        new_addresses, changed_addresses = write_addresses(self._execute, companies)
+        self.changes += changed_addresses
+        new_urls = write_urls(self._execute, people)
+        self.new_details += [*(("address", key) for key in new_addresses), *(("url", key) for key in new_urls)]
 
-    def _lead_of(self, company: Company) -> dict[str, object]:
-        return {"status_id": self._default_status_id, **company.given}
+    def _copy_leads(self, companies: Sequence[Company]) -> None:
+        for company in companies:
+            company.given.setdefault("status_id", self._default_status_id)
+        self._copy("crm_lead", LEAD_COLUMNS, companies, [company.given for company in companies])
+
+    def _add_contacts(self, new_companies: Sequence[Company], people: Sequence[Person]) -> None:
+        """Those of new leads, and of none, by COPY; of leads that were there behind the contacts they have."""
+        places = {id(person): place for company in new_companies for place, person in enumerate(company.people)}
+        alone, behind_others = [], []
+        for person in people:
+            if person.company is not None:
+                person.lead_id = person.company.id
+            if id(person) not in places:
+                self.new_contacts.append(person.id)
+            (alone if person.lead_id is None or id(person) in places else behind_others).append(person)
+        given = [{**person.given, "lead_id": person.lead_id, "position": places.get(id(person), 0)} for person in alone]
+        self._copy("crm_contact", [*CONTACT_COLUMNS, "position"], alone, given)
+        if behind_others:
+            records = [
+                {**person.given, "lead_id": person.lead_id, "id": person.id, "custom": person.custom}
+                for person in behind_others
+            ]
+            self._execute(_INSERT_CONTACTS, records=_json(records))
+
+    def _copy(
+        self, table: str, columns: Iterable[str], records: Sequence[Record], given: Sequence[Mapping[str, object]]
+    ) -> None:
+        """New leads or contacts, with what is given of each: in half the time that an INSERT from JSON takes."""
+        if not records:
+            return
+        said = set().union(*given)
+        names = [name for name in columns if name in said]
+        # As text: the driver would spell each key anew for each row.
+        organization, user = str(self._common["organization"]), str(self._common["user"])
+        copy_rows(
+            table,
+            ["id", "organization_id", "created_by_id", "updated_by_id", "custom", *names],
+            (
+                (one.id, organization, user, user, json.dumps(one.custom) if one.custom else "{}", *map(of.get, names))
+                for one, of in zip(records, given, strict=True)
+            ),
+        )
 
     def _execute(self, sql: str, **parameters: object) -> list[tuple]:
         with connection.cursor() as cursor:
@@ -138,10 +175,6 @@ class Writing:
             keys = self._execute("SELECT uuidv7() FROM generate_series(1, %(n)s)", n=len(records))
             for record, (key,) in zip(records, keys, strict=True):
                 record.id = key
-
-    def _insert(self, sql: str, records: Sequence[Record], columns: Callable[..., dict[str, object]]) -> None:
-        if records:
-            self._execute(sql, records=_json([{**columns(one), "id": one.id, "custom": one.custom} for one in records]))
 
     def _update(self, table: str, sql: str, records: Sequence[Record]) -> None:
         if not records:
@@ -162,35 +195,48 @@ class Writing:
             was = {name: before[name] for name in differing if name in before}
             self.changes.append(Change(table, key, was, {name: after[name] for name in differing if name in after}))
 
-    def _write_details(self, kind: Key, people: Sequence[Person]) -> None:
+    def _add_details(self, kind: Key, people: Sequence[Person]) -> None:
+        """The addresses (numbers) that people did not have. Only of those that were there the keys are asked for."""
         table, column = _TABLES[kind]
-        written = [(person, detail) for person in people for detail in person.details[kind] if detail.text is not None]
-        new = [(person, detail) for person, detail in written if detail.id is None]
-        old = [detail for _, detail in written if detail.id is not None and detail.text != detail.stored]
-        if new:
-            self._name([detail for _, detail in new])
-            records = [{"id": detail.id, "contact_id": person.id, "text": detail.text} for person, detail in new]
-            self._execute(
-                f"""
-                INSERT INTO {table} (id, organization_id, contact_id, position, type, {column})
-                SELECT id, %(organization)s, contact_id, 0, 'office', text
-                FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, contact_id uuid, text text)
-                """,
-                records=_json(records),
-            )
-            self.new_details += [(kind.value, detail.id) for person, detail in new if not person.is_new]
-        if old:
-            self._execute(
-                f"""
-                UPDATE {table} AS detail SET {column} = record.text
-                FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, text text)
-                WHERE detail.id = record.id
-                """,
-                records=_json([{"id": detail.id, "text": detail.text} for detail in old]),
-            )
-            self.changes += [
-                Change(kind.value, detail.id, {column: detail.stored}, {column: detail.text}) for detail in old
-            ]
+        added: list[tuple[Person, Detail]] = []
+        with_new: list[tuple[Person, Detail]] = []
+        for person in people:
+            behind = 0
+            for detail in person.details[kind]:
+                if detail.text is not None and detail.id is None:
+                    detail.position = behind
+                    (with_new if person.is_new else added).append((person, detail))
+                behind = max(behind, detail.position) + 1
+        self._name([detail for _, detail in added])
+        self.new_details += [(kind.value, detail.id) for _, detail in added]
+        columns = ("organization_id", "contact_id", "position", "type", column)
+        mine = str(self._common["organization"])
+        rows = [(mine, person.id, detail.position, detail.type, detail.text) for person, detail in with_new]
+        copy_rows(table, columns, rows)
+        old = [(mine, one.id, detail.position, detail.type, detail.text, detail.id) for one, detail in added]
+        copy_rows(table, (*columns, "id"), old)
+
+    def _update_details(self, kind: Key, people: Sequence[Person]) -> None:
+        table, column = _TABLES[kind]
+        changed = [
+            detail
+            for person in people
+            for detail in person.details[kind]
+            if detail.stored is not None and detail.text is not None and detail.text != detail.stored
+        ]
+        if not changed:
+            return
+        self._execute(
+            f"""
+            UPDATE {table} AS detail SET {column} = record.text
+            FROM jsonb_to_recordset(%(records)s::jsonb) AS record (id uuid, text text)
+            WHERE detail.id = record.id
+            """,
+            records=_json([{"id": detail.id, "text": detail.text} for detail in changed]),
+        )
+        self.changes += [
+            Change(kind.value, detail.id, {column: detail.stored}, {column: detail.text}) for detail in changed
+        ]
 
 
 def _parted(records: Sequence) -> tuple[list, list]:

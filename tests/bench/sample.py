@@ -1,6 +1,18 @@
 """A run of the benchmark as it could have been, on a million leads."""
 
-from bench.findings import Calls, Findings, IndexCost, Loaded, Machine, Mailing, Measurement, Peer, Searched
+from bench.findings import (
+    Calls,
+    FilePeer,
+    Filing,
+    Findings,
+    IndexCost,
+    Loaded,
+    Machine,
+    Mailing,
+    Measurement,
+    Peer,
+    Searched,
+)
 from bench.work import DELETE, NUMBER, STATUS, TEXT
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -17,6 +29,14 @@ MACHINE = Machine(
     load=0.12,
 )
 MAILS = Mailing(10_000, 2_000, "2031-03-16", 0.3, job=[6.0, 5.0, 9.0], loop=[2.7, 2.5, 2.6], send_mail=[2.0, 1.9, 2.2])
+
+FILES = Filing(
+    1_000_000, 100_000, "2031-03-16", 0.2, imported=[200.0, 190.0, 210.0], reading=[40.0, 38.0, 41.0], again=[150.0],
+    raw_in=[100.0], exported=[40.0, 39.0, 42.0], raw_out=[20.0], imported_few=[20.0], exported_few=[30.0],
+    streamed=[25.0], first_byte=[0.05], merged=[0.2], merged_again=[0.3], worker_few_mb=120.0, worker_mb=124.0,
+    files_few_mb=110.0, files_mb=131.0, web_idle_mb=98.0, web_mb=104.0,
+    peer=FilePeer(100_000, "4.3", bulk=[60.0], one_by_one=[300.0]),
+)  # fmt: skip
 
 
 def findings(*, largest: int = 1_000_000) -> Findings:
@@ -48,6 +68,7 @@ def findings(*, largest: int = 1_000_000) -> Findings:
             IndexCost("without `lead_deleted`", {STATUS: 13.9, DELETE: 4.5}, {STATUS: 1336.0, DELETE: 174.0}),
         ],
         mails=MAILS,
+        files=FILES,
     )
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.bars import Bar, of_jobs, of_mails, of_searches, ratio
-from bench.findings import Findings, Mailing, load
+from bench.bars import Bar, of_files, of_jobs, of_mails, of_searches, ratio
+from bench.findings import Filing, Findings, Mailing, load
 from bench.work import DELETE, NUMBER, STATUS
-from tests.bench.sample import MAILS, findings
+from tests.bench.sample import FILES, MAILS, findings
 
 
 def bar_of(found: Findings, what: str) -> Bar:
@@ -89,17 +89,35 @@ def test_mails_are_held_against_the_rates_of_the_plain_ways() -> None:
     assert [bar.bar for bar in of_mails(replace(MAILS, n_mails=500))] == [None, None]
 
 
+def test_files_are_held_against_copy_and_the_usual_package() -> None:
+    bars = {bar.what: bar for bar in of_files(FILES)}
+    assert bars["import, against COPY into the same tables"].measured == pytest.approx(2)
+    assert bars["export as CSV, against COPY of the same"].measured == pytest.approx(2)
+    bulk, one_by_one = (bar for what, bar in bars.items() if "django-import-export" in what)
+    assert (bulk.measured, bulk.bar, bulk.reached) == (pytest.approx(3), 1, True)
+    assert (one_by_one.measured, one_by_one.bar, one_by_one.reached) == (pytest.approx(15), 10, True)
+    slow = next(bar for bar in of_files(FILES) if bar.what.startswith("memory of the exporting"))
+    assert (slow.measured, slow.reached) == (pytest.approx(21), False)
+
+
+def test_files_are_measured_without_the_usual_package_too() -> None:
+    assert len(of_files(FILES)) - len(of_files(replace(FILES, peer=None))) == 2
+
+
 @pytest.mark.parametrize("mails", [MAILS, None])
-def test_a_saved_run_is_read_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mails: Mailing | None) -> None:
+@pytest.mark.parametrize("files", [FILES, replace(FILES, peer=None), None])
+def test_a_saved_run_is_read_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mails: Mailing | None, files: Filing | None
+) -> None:
     monkeypatch.setattr("bench.findings.RESULTS", tmp_path / "results")
-    found = replace(findings(), mails=mails)
+    found = replace(findings(), mails=mails, files=files)
     assert load(found.save()) == found
 
 
-def test_a_run_of_before_mails_were_measured_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_before_mails_and_files_were_measured_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.findings.RESULTS", tmp_path / "results")
     file = findings().save()
     saved = json.loads(file.read_text())
-    del saved["mails"]
+    del saved["mails"], saved["files"]
     file.write_text(json.dumps(saved))
-    assert load(file).mails is None
+    assert (load(file).mails, load(file).files) == (None, None)

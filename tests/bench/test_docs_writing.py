@@ -8,7 +8,7 @@ import pytest
 
 from bench import docs, plots, tables
 from bench.findings import IndexCost
-from tests.bench.sample import MAILS, findings
+from tests.bench.sample import FILES, MAILS, findings
 
 
 def page_with(names: list[str]) -> str:
@@ -51,11 +51,12 @@ def test_nothing_is_written_to_a_page_without_its_markers(tmp_path: Path) -> Non
 
 
 def test_what_was_not_measured_is_left_as_it_stands(tmp_path: Path) -> None:
-    found = replace(findings(), mails=None)
+    found = replace(findings(), mails=None, files=None)
     page = tmp_path / "page.md"
-    page.write_text(page_with([*docs.contents(found), "mails"]))
+    page.write_text(page_with([*docs.contents(found), "mails", "files"]))
     docs.write(found, page=page, images=tmp_path / "images")
-    assert "<!-- bench: mails -->\nold\n<!-- end of mails -->" in page.read_text()
+    for name in ("mails", "files"):
+        assert f"<!-- bench: {name} -->\nold\n<!-- end of {name} -->" in page.read_text()
 
 
 def test_mails_can_be_written_alone(tmp_path: Path) -> None:
@@ -67,6 +68,14 @@ def test_mails_can_be_written_alone(tmp_path: Path) -> None:
     assert "| a bulk email, one delivery worker | 10,000 | **1,667** |" in text
     assert "Taken on 2031-03-16, load average 0.3 before; medians of 3." in text
     assert "| mails/s of a bulk email, against a loop over one connection | 0.43 x | at least 0.4 x | reached |" in text
+
+
+def test_files_tell_whether_the_usual_package_was_there() -> None:
+    text = tables.files(FILES)
+    assert "| import of a CSV, every row new | 1,000,000 | 3 min | 5,000 |" in text
+    assert "| django-import-export 4.3, bulk mode | 100,000 | 60.0 s | 1,667 |" in text
+    assert "was not installed" not in text
+    assert "django-import-export was not installed" in tables.files(replace(FILES, peer=None))
 
 
 @pytest.mark.parametrize("largest", [20_000, 1_000_000])

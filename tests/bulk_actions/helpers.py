@@ -14,7 +14,7 @@ from bulk_actions.actions import MAILING, SUBSCRIBING
 from bulk_actions.models import Batch, BulkAction, Kind, LeadOutcome
 from bulk_actions.progress import progress_of
 from bulk_actions.results import all_of
-from bulk_actions.runner import Slice, run_slice
+from bulk_actions.runner import Slice, run_slice, write_file
 from bulk_actions.services import Order, create_bulk_action
 from bulk_actions.states import FINAL
 from bulk_actions.targets import OUTCOMES
@@ -85,6 +85,9 @@ def run_to_end(action: BulkAction, *, deadline_seconds: float = 60) -> BulkActio
             break
         if end is Slice.WAIT:
             time.sleep(0.05)
+    if action.kind == Kind.EXPORT:
+        write_file(action.pk)
+        action.refresh_from_db()
     check_invariant(action)
     return action
 

@@ -35,6 +35,17 @@ def test_a_doorbell_that_was_answered_can_be_rung_again(rung: list[tuple]) -> No
     assert len(rung) == 2
 
 
+def test_who_writes_files_has_a_bell_and_a_queue_of_its_own(rung: list[tuple], monkeypatch: pytest.MonkeyPatch) -> None:
+    job, calls = uuid4(), []
+    monkeypatch.setattr(tasks.write_file, "apply_async", lambda args, **options: calls.append(args))
+    doorbell.ring(job)
+    for _ in range(2):
+        doorbell.ring(job, [doorbell.WRITER])
+    assert (rung, calls) == ([(str(job), 0)], [(str(job),)])
+    routes = current_app.conf.task_routes
+    assert routes[tasks.write_file.name]["queue"] != routes[tasks.run.name]["queue"]
+
+
 def test_a_bell_that_could_not_be_published_may_be_rung_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     job = uuid4()
 

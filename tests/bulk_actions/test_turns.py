@@ -6,8 +6,8 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
-from bulk_actions import turns
-from bulk_actions.models import Batch, BulkAction, Priority
+from bulk_actions import slots, turns
+from bulk_actions.models import Batch, BulkAction, Kind, Priority
 from bulk_actions.runner import Slice, run_slice
 from bulk_actions.states import Status
 from bulk_actions.turns import Turn, turn_of
@@ -82,6 +82,18 @@ def test_a_job_at_the_door_of_a_free_slot_counts_before_a_worker_has_it(
     assert turn_of(job.pk) == Turn(5, 8)
     BulkAction.objects.filter(pk=newcomer.pk).update(run_at=None, status=Status.PAUSED)
     assert turn_of(job.pk) == Turn(5, 8)
+
+
+def test_a_file_that_is_written_has_a_slot_and_takes_no_worker_from_anybody(
+    membership: Membership, new_status: LeadStatus
+) -> None:
+    job = running(membership, new_status)
+    file = running(membership, new_status, kind=Kind.EXPORT)
+    running(*another_organization(), kind=Kind.EXPORT)
+    assert turn_of(job.pk) == Turn(5, 8)
+    assert slots.at_work().filter(pk=file.pk).exists()
+    BulkAction.objects.filter(pk=file.pk).update(status=Status.LOADING)
+    assert turn_of(job.pk) == Turn(1, 4), "its targets are found by a bulk worker"
 
 
 def test_a_job_with_a_ceiling_uses_one_worker_and_takes_none_from_others(

@@ -33,15 +33,15 @@ def option(command: list[str] | tuple[str, ...], name: str) -> str:
 
 def test_the_services_are_those_of_the_stack() -> None:
     local = {program.name: program for program in stack.services(settings.HOME, 8000, 1)}
-    assert set(OURS) == {"migrate", "web", "worker", "mail", "control", "beat"}
+    assert set(OURS) == {"migrate", "web", "worker", "files", "mail", "control", "beat"}
     assert set(SERVICES) - set(OURS) == {"postgres", "redis", "mailpit"}
-    for name in ("web", "worker", "mail", "control", "beat"):
+    for name in ("web", "worker", "files", "mail", "control", "beat"):
         program = local["worker-1" if name == "worker" else name]
         assert OURS[name]["environment"]["DROVER_ROLE"] == program.environment["DROVER_ROLE"]
         theirs, ours = OURS[name]["command"], program.command[2:]
         flags = {part for part in ours if part.startswith("-")} - {"--graceful-timeout"}
         assert {part for part in theirs if part.startswith("-")} == flags
-        for flag in ("-Q", "--concurrency", "--worker-class", "--workers", "--threads", "--timeout"):
+        for flag in ("-Q", "--concurrency", "--pool", "--worker-class", "--workers", "--threads", "--timeout"):
             if flag in flags:
                 assert option(theirs, flag) == option(ours, flag)
 
@@ -120,7 +120,7 @@ def test_what_others_wait_for_exists() -> None:
 
 
 def test_a_stopping_worker_has_the_time_that_the_settings_promise() -> None:
-    for name in ("worker", "mail", "control"):
+    for name in ("worker", "files", "mail", "control"):
         assert OURS[name]["stop_grace_period"] == f"{settings.WORKER_STOP_GRACE_SECONDS}s"
 
 

@@ -29,7 +29,7 @@ def test_an_admin_is_printed_with_the_password_that_lies_in_the_home(stack: Stac
     assert f"admin@drover.localhost {stack.home.secret('admin_password')}" in stack.said()
 
 
-@pytest.mark.parametrize("name", ["worker-1", "web", "beat", "control", "mail", "sink", "redis", "postgres"])
+@pytest.mark.parametrize("name", ["worker-1", "web", "beat", "control", "files", "mail", "sink", "redis", "postgres"])
 def test_a_killed_child_comes_back(stack: Stack, name: str) -> None:
     stack.kill(name)
     wait_until(lambda: _is_well(stack), seconds=60, what="ready again")

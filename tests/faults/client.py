@@ -20,7 +20,13 @@ MATCH_ALL = {"type": "match_all"}
 LEADS = 20_000  # of the organization that harm is done to
 BYSTANDER = "Bystander"  # an organization that nothing is done to
 # By the prefix of a job's id.
-_PATHS = {"bulkedit": "edit", "bulkemail": "email", "bulkseqsub": "sequence_subscription"}
+_PATHS = {
+    "bulkedit": "bulk_action/edit",
+    "bulkemail": "bulk_action/email",
+    "bulkseqsub": "bulk_action/sequence_subscription",
+    "bulkimport": "bulk_action/import",
+    "expo": "export",
+}
 
 
 def key_of(job: str) -> UUID:
@@ -31,7 +37,7 @@ def key_of(job: str) -> UUID:
 
 
 def path_of(job: str) -> str:
-    return f"/bulk_action/{_PATHS[job.partition('_')[0]]}/{job}/"
+    return f"/{_PATHS[job.partition('_')[0]]}/{job}/"
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,21 @@ class Client:
         self._authorization = "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        return self._send(method, path, None if body is None else json.dumps(body).encode(), "application/json")
+
+    def upload(self, path: str, content: bytes) -> dict[str, Any]:
+        """POST a form whose `file` is a CSV file with this content."""
+        edge = "a-line-that-stands-in-no-file"
+        disposition = 'Content-Disposition: form-data; name="file"; filename="rows.csv"'
+        form = f"--{edge}\r\n{disposition}\r\n\r\n".encode() + content + f"\r\n--{edge}--\r\n".encode()
+        return self._send("POST", path, form, f"multipart/form-data; boundary={edge}")
+
+    def _send(self, method: str, path: str, data: bytes | None, media_type: str) -> dict[str, Any]:
         request = urllib.request.Request(
             f"{self.stack.url}/api/v1{path}",
             method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": self._authorization, "Content-Type": "application/json"},
+            data=data,
+            headers={"Authorization": self._authorization, "Content-Type": media_type},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)

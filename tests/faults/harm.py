@@ -112,6 +112,30 @@ def kill_all(processes: list[psutil.Process]) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def slow(stack: Stack, table: str, event: str, seconds: float) -> Iterator[None]:
+    """Every statement that does this (`INSERT`, `UPDATE`) to the table sleeps so long in the end."""
+    with stack.connect() as connection:
+        connection.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;"
+            f"CREATE TRIGGER slow AFTER {event} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+        )
+    try:
+        yield
+    finally:
+        with stack.connect() as connection:
+            connection.execute(f"DROP TRIGGER slow ON {table}; DROP FUNCTION slow()")
+
+
+def killed_asleep(client: Client, role: str, victims: Callable[[], list[psutil.Process]]) -> float:
+    """Kills these while a session of that role sleeps over what is `slow`; returns when, in seconds of the epoch."""
+    asleep = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND wait_event = 'PgSleep'"
+    wait_until(lambda: bool(client.sql(asleep, f"drover-{role}")), seconds=20, what="a statement sleeps")
+    kill_all(victims())
+    return time.time()
+
+
 def _go(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):

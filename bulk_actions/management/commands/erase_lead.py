@@ -6,6 +6,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
+from bulk_actions.kept_files import files_with
 from bulk_actions.retention import erase
 from crm.ids import close_id, parse_close_id
 from crm.models import Lead, Organization
@@ -15,7 +16,8 @@ class Command(BaseCommand):
     help = (
         "Removes a lead for good, live or deleted, with its contacts and whatever hangs on it, and takes its values "
         "out of ledgers, mails and stored answers. There is no way back. Backups and the mail server's own copies are "
-        "not reached, nor what has been written about it into other leads."
+        "not reached, nor what has been written about it into other leads. Files that were imported or exported are "
+        "left to their time; those that may hold the lead are named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -38,6 +40,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{n:>8,} {name}")
         if not is_all:
             self.stdout.write("A ledger is in hand; the purge takes the lead's values out of it within minutes.")
+        for file in files_with(found.pk, owner.pk):
+            self.stdout.write(f"May hold it until {file.until:%Y-%m-%d}: {file.name}")
 
     def _confirmed(self, lead: Lead, owner: Organization) -> bool:
         state = "live" if lead.deleted_at is None else f"deleted {lead.deleted_at:%Y-%m-%d}"

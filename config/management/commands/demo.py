@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config.demo import jobs, mails
+from config.demo import files, jobs, mails
 from config.demo.api import Crm, Json
 from config.demo.errors import DemoFailed, expect
 from config.demo.screen import Screen
@@ -75,6 +75,10 @@ def _main_job(screen: Screen, url: str) -> Json:
     if not settings.EMAIL_URL:  # a real mail server would try to deliver to people who do not exist
         done["email"] = jobs.send_mails(crm, screen, MAILS, inbox)
         _show(screen, mails.some_of(inbox.letters()))
+    csv_file = settings.HOME.path / "demo" / "leads.csv"
+    addresses = files.write_csv(csv_file)
+    done["import"] = files.import_file(crm, screen, csv_file)
+    done["export"] = files.export_leads(crm, screen, url, csv_file.with_name("all-leads.csv"), addresses)
     n_mails = _show_done_mails(screen, inbox, [str(job["id"]) for job in done.values()])
     return {"leads": n_leads, **done, "leads_left": crm.count(), "done_mails": n_mails}
 

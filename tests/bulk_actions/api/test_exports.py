@@ -1,9 +1,12 @@
 """`/export/` (close-api.md 4.13): what is asked for, what is in the file, and who may fetch it."""
 
 import csv
+import errno
 import gzip
 import io
 import json
+import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,18 +20,21 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from bulk_actions import exports, loading, retention, slots
+from bulk_actions.doorbell import WRITER
 from bulk_actions.export_columns import Reader
-from bulk_actions.export_files import file_of_link
+from bulk_actions.export_files import file_of_link, storage
+from bulk_actions.export_smart import FIELDS
 from bulk_actions.models import Batch, BulkAction, ExportFile, LeadOutcome
 from bulk_actions.retrying import retry
-from bulk_actions.runner import run_slice
+from bulk_actions.runner import Slice, run_slice, write_file
 from bulk_actions.services import pause, resume
 from bulk_actions.states import Status
 from bulk_actions.undoing import undo
+from crm.api.close.conventions import close_datetime
 from crm.auth import make_api_key
 from crm.errors import Invalid, NotFound
 from crm.ids import close_id
-from crm.models import Lead, LeadStatus, Membership, Organization, OutboxMail
+from crm.models import Lead, LeadStatus, Membership, Organization, OutboxMail, User
 from tests import factories
 from tests.bulk_actions.helpers import Elsewhere, caller_of, check_invariant, make_leads, run_to_end
 from tests.conftest import client_with
@@ -134,6 +140,25 @@ def test_leads_as_json_are_what_the_api_answers_and_their_activities(api: APICli
     assert found == api.get(f"/api/v1/lead/{found['id']}/").json()
 
 
+def test_leads_as_json_have_the_smart_fields_that_searches_know(api: APIClient, lead: Lead, user: User) -> None:
+    factories.OpportunityFactory.create(lead=lead, value=250050)
+    call = factories.ActivityFactory.create(lead=lead, type="call", user=user)
+    call.refresh_from_db()
+    make_leads(lead.status, 1)
+    found = json.loads(exported(api, format="json", include_smart_fields=True))
+    mine, other = sorted(found, key=lambda shown: -shown["num_contacts"])
+    assert (mine["num_contacts"], mine["num_calls"], mine["primary_contact_name"]) == (2, 1, "Ida Moss")
+    assert mine["last_activity_date"] == close_datetime(call.activity_at)
+    assert mine["last_call_user_id"] == close_id("user", user.pk)
+    assert mine["total_active_opportunity_value"] == 250050
+    assert (other["num_contacts"], other["last_activity_date"], other["primary_email"]) == (0, None, None)
+    assert set(FIELDS) <= set(other)
+    plain = api.get(f"/api/v1/lead/{mine['id']}/").json()
+    assert {key: value for key, value in mine.items() if key not in set(FIELDS) - set(plain)} == plain
+    chosen = exported(api, format="jsonl", include_smart_fields=True, fields=["name", "num_contacts"])
+    assert {len(json.loads(line)) for line in chosen.splitlines()} == {2}
+
+
 def test_jsonl_has_one_object_in_each_line_with_the_keys_asked_for(api: APIClient, status: LeadStatus) -> None:
     make_leads(status, 3)
     lines = exported(api, format="jsonl", fields=["name"]).decode().splitlines()
@@ -157,6 +182,68 @@ def test_contacts_are_those_of_the_leads_found(api: APIClient, lead: Lead, statu
     )  # fmt: skip
     objects = json.loads(exported(api, type="contacts", s_query=query, format="json"))
     assert objects == [api.get(f"/api/v1/contact/{row['id']}/").json() for row in rows]
+
+
+CONTACTS_CALLED_BO = {
+    "type": "and",
+    "queries": [
+        {"type": "object_type", "object_type": "contact"},
+        {
+            "type": "field_condition",
+            "field": {"type": "regular_field", "object_type": "contact", "field_name": "name"},
+            "condition": {"type": "text", "mode": "exact_value", "value": "Bo"},
+        },
+    ],
+}
+
+
+def test_a_query_for_contacts_gives_those_contacts_and_no_others_of_their_leads(api: APIClient, lead: Lead) -> None:
+    bo = lead.contacts.get(name="Bo")
+    [row] = table(exported(api, type="contacts", s_query=CONTACTS_CALLED_BO, include_addresses=True))
+    assert (row["id"], row["name"], row["lead_name"], row["city"]) == (
+        close_id("cont", bo.pk), "Bo", lead.name, "Osaka",
+    )  # fmt: skip
+    [found] = json.loads(exported(api, type="contacts", s_query=CONTACTS_CALLED_BO, format="json"))
+    assert found == api.get(f"/api/v1/contact/{row['id']}/").json()
+    [whole] = table(exported(api, s_query=CONTACTS_CALLED_BO))
+    assert whole["id"] == close_id("lead", lead.pk), "an export of leads has the leads of what was found"
+
+
+def test_a_contact_that_was_deleted_after_it_was_found_is_skipped(api: APIClient, lead: Lead) -> None:
+    bo = lead.contacts.get(name="Bo")
+    action = ask(api, type="contacts", s_query=CONTACTS_CALLED_BO)
+    run_slice(action.pk)
+    bo.delete()
+    action = run_to_end(action)
+    assert (action.n_succeeded, action.n_skipped) == (0, 1)
+    assert table(fetch(api, action)) == []
+
+
+def test_a_query_for_opportunities_gives_those_opportunities(api: APIClient, lead: Lead) -> None:
+    big, small = (factories.OpportunityFactory.create(lead=lead, value=value) for value in (250000, 1))
+    query = {"type": "and", "queries": [
+        {"type": "object_type", "object_type": "opportunity"},
+        {"type": "field_condition",
+         "field": {"type": "regular_field", "object_type": "opportunity", "field_name": "value"},
+         "condition": {"type": "number_range", "gt": 5}},
+    ]}  # fmt: skip
+    [row] = table(exported(api, type="lead_opps", s_query=query))
+    assert row["id"] == close_id("oppo", big.pk)
+    [found] = json.loads(exported(api, type="lead_opps", s_query=query, format="json"))
+    assert found == api.get(f"/api/v1/opportunity/{row['id']}/").json()
+    leads = {"type": "id", "value": close_id("lead", lead.pk)}
+    assert len(table(exported(api, type="lead_opps", s_query=leads))) == 2
+    assert small.pk != big.pk
+
+
+def test_external_ids_are_columns_for_those_who_ask(api: APIClient, lead: Lead) -> None:
+    Lead.objects.filter(pk=lead.pk).update(external_id="acme-7")
+    lead.contacts.filter(name="Bo").update(external_id="p-9")
+    assert not any("external" in name for name in table(exported(api))[0])
+    assert table(exported(api, fields=["external_id"])) == [{"external_id": "acme-7"}]
+    fields = ["external_id", "lead_external_id"]
+    rows = table(exported(api, type="contacts", s_query=CONTACTS_CALLED_BO, fields=fields))
+    assert rows == [{"external_id": "p-9", "lead_external_id": "acme-7"}]
 
 
 def test_opportunities_of_leads_and_by_the_filters_of_their_list(api: APIClient, lead: Lead) -> None:
@@ -239,6 +326,7 @@ def test_a_pause_stops_between_parts_and_resuming_makes_a_whole_file(
 
     monkeypatch.setattr(Reader, "rows", pause_at_third)
     run_slice(action.pk)
+    write_file(action.pk)
     action.refresh_from_db()
     assert (action.status, n_parts) == (Status.PAUSED, 3)
     assert shown(api, action)["download_url"] is None
@@ -258,17 +346,76 @@ def test_a_crash_leaves_nothing_that_is_given_away_and_the_next_try_begins_anew(
     settings.BULK_STORED_BATCH = 10
     make_leads(status, 25)
     action = ask(api)
+    run_slice(action.pk)
     with monkeypatch.context() as patched:
         # As after a kill: nothing of what would tidy up is run.
         patched.setattr(exports, "write_table", lambda out, *args, **kwargs: out.write(b"half a file") and kill())
         patched.setattr("django.core.files.storage.FileSystemStorage.delete", lambda self, name: None)
         with pytest.raises(KeyboardInterrupt):
-            run_slice(action.pk)
+            write_file(action.pk)
     assert [path.read_bytes() for path in folder.iterdir()] == [b"half a file"]
     assert shown(api, action)["download_url"] is None
     action = run_to_end(action)
     assert len(table(fetch(api, action))) == 25
     assert len(list(folder.iterdir())) == ExportFile.objects.count() == 1
+
+
+def test_a_bulk_worker_finds_the_targets_and_leaves_the_file_to_who_writes_files(
+    api: APIClient, lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rings: list[list[int]] = []
+    monkeypatch.setattr("bulk_actions.doorbell.ring", lambda key, numbers=(0,), **_: rings.append(list(numbers)))
+    action = ask(api)
+    rings.clear()
+    assert run_slice(action.pk) is Slice.NOTHING
+    action.refresh_from_db()
+    assert (action.status, action.n_leads, rings) == (Status.PROCESSING, 1, [[WRITER]])
+    assert not ExportFile.objects.exists()
+    assert run_to_end(action).status == Status.DONE
+
+
+def test_two_who_write_the_same_file_make_one(
+    api: APIClient, lead: Lead, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    action, rows, beside = ask(api), Reader.rows, []
+    run_slice(action.pk)
+
+    def with_another(self: Reader, keys: Any) -> Any:
+        if not beside:
+            beside.append(Elsewhere(write_file, action.pk).join())
+        return rows(self, keys)
+
+    monkeypatch.setattr(Reader, "rows", with_another)
+    write_file(action.pk)
+    assert len(beside) == ExportFile.objects.count() == len(list(folder.iterdir())) == 1
+    assert len(table(fetch(api, action))) == 1
+    check_invariant(action)
+
+
+def test_a_worker_that_is_asked_to_end_leaves_the_file_to_the_next_one(
+    api: APIClient, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    settings.BULK_STORED_BATCH = 10
+    make_leads(status, 25)
+    action = ask(api)
+    run_slice(action.pk)
+    rows, n_parts = Reader.rows, 0
+
+    def end_at_second(self: Reader, keys: Any) -> Any:
+        nonlocal n_parts
+        n_parts += 1
+        if n_parts == 2:
+            exports.stop_all()
+        return rows(self, keys)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "_ending", threading.Event())
+        patched.setattr(Reader, "rows", end_at_second)
+        write_file(action.pk)
+    action.refresh_from_db()
+    assert (action.status, action.unfinished_starts, n_parts) == (Status.PROCESSING, 0, 2)
+    assert list(folder.iterdir()) == []
+    assert len(table(fetch(api, run_to_end(action)))) == 25
 
 
 def kill() -> None:
@@ -277,8 +424,9 @@ def kill() -> None:
 
 def test_an_export_that_kills_its_workers_ends(api: APIClient, lead: Lead) -> None:
     action = ask(api)
-    BulkAction.objects.filter(pk=action.pk).update(unfinished_starts=10)
     run_slice(action.pk)
+    BulkAction.objects.filter(pk=action.pk).update(unfinished_starts=10)
+    write_file(action.pk)
     action.refresh_from_db()
     assert (action.status, action.error_code) == (Status.ERROR, "crashed_worker")
 
@@ -286,7 +434,7 @@ def test_an_export_that_kills_its_workers_ends(api: APIClient, lead: Lead) -> No
 def test_a_cancelled_export_has_no_file(api: APIClient, lead: Lead, folder: Path) -> None:
     action = ask(api)
     assert api.post(f"/api/v1/export/{action.api_id}/cancel/").json()["status"] == "error"
-    run_slice(action.pk)
+    write_file(action.pk)
     assert shown(api, action)["download_url"] is None
     assert list(folder.iterdir()) == []
 
@@ -304,6 +452,30 @@ def test_what_was_deleted_meanwhile_is_skipped(api: APIClient, status: LeadStatu
     assert (action.n_succeeded, action.n_skipped) == (4, 1)
     assert len(table(fetch(api, action))) == 4
     assert LeadOutcome.objects.get(action=action.pk).lead_id == leads[2].pk
+
+
+def test_a_storage_is_whatever_the_settings_say(api: APIClient, lead: Lead, settings: Settings, folder: Path) -> None:
+    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    settings.STORAGES = {**settings.STORAGES, "exports": memory}
+    action = run_to_end(ask(api))
+    assert [row["name"] for row in table(fetch(api, action))] == [lead.name]
+    assert ExportFile.objects.get().size == storage().size(ExportFile.objects.get().name) > 0
+    ExportFile.objects.update(date_created=timezone.now() - timedelta(days=8))
+    retention.purge()
+    assert (storage().listdir("")[1], list(folder.iterdir())) == ([], [])
+
+
+def test_a_full_disk_ends_the_job_and_leaves_no_file(
+    api: APIClient, lead: Lead, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(exports, "write_table", refuse)
+    action = run_to_end(ask(api))
+    assert (action.status, action.error_code) == (Status.ERROR, "storage_failed")
+    assert "No space left" in shown(api, action)["error"]
+    assert list(folder.iterdir()) == []
 
 
 def test_the_done_mail_has_a_link_that_works(api: APIClient, lead: Lead) -> None:
@@ -376,7 +548,8 @@ def test_files_are_removed_after_seven_days(api: APIClient, lead: Lead, folder: 
         ({"format": "csv", "type": "leads", "fields": "name"}, "fields"),
         ({"format": "csv", "type": "leads", "include_activities": True}, "include_activities"),
         ({"format": "json", "type": "contacts", "include_activities": True}, "include_activities"),
-        ({"format": "json", "type": "leads", "include_smart_fields": True}, "include_smart_fields"),
+        ({"format": "csv", "type": "leads", "include_smart_fields": True}, "include_smart_fields"),
+        ({"format": "json", "type": "lead_opps", "include_smart_fields": True}, "include_smart_fields"),
         ({"format": "csv", "type": "leads", "include_addresses": 1}, "include_addresses"),
         ({"format": "csv", "type": "leads", "send_done_email": "no"}, "send_done_email"),
         ({"format": "csv", "type": "leads", "results_limit": "many"}, "results_limit"),
@@ -404,7 +577,41 @@ def test_an_export_has_its_pages_in_the_admin(api: APIClient, lead: Lead, admin_
     page = admin_client.get(f"/admin/bulk_actions/bulkaction/{action.pk}/change/")
     assert page.status_code == 200
     assert "Export leads as CSV" in page.content.decode()
+    assert "kept until" in page.content.decode()
     assert admin_client.get("/admin/bulk_actions/bulkaction/").status_code == 200
+
+
+def test_the_pages_of_an_export_say_what_a_row_is_and_what_was_found(
+    api: APIClient, lead: Lead, admin_client: Client
+) -> None:
+    deal = factories.OpportunityFactory.create(lead=lead, value=250000)
+    shown = {}
+    for name, action in {
+        "lead_opps": run_to_end(ask(api, type="lead_opps")),
+        "contacts": run_to_end(ask(api, type="contacts", s_query=CONTACTS_CALLED_BO)),
+        "opps": run_to_end(ask(api, OPPORTUNITIES, params={"status_type": "active"})),
+    }.items():
+        under = f"/admin/bulk_actions/bulkaction/{action.pk}"
+        pages = [admin_client.get(f"{under}/{page}/") for page in ("change", "results")]
+        assert [page.status_code for page in pages] == [200, 200]
+        shown[name] = "".join(page.content.decode() for page in pages)
+    assert "an opportunity of the leads found" in shown["lead_opps"]
+    assert close_id("lead", lead.pk) in shown["lead_opps"]
+    assert close_id("cont", lead.contacts.get(name="Bo").pk) in shown["contacts"]
+    assert "status_type = active" in shown["opps"]
+    assert close_id("oppo", deal.pk) in shown["opps"]
+
+
+def test_only_an_export_of_leads_can_be_spoken_of_in_queries(api: APIClient, lead: Lead) -> None:
+    by_leads = run_to_end(ask(api, type="contacts"))
+    by_contacts = run_to_end(ask(api, type="contacts", s_query=CONTACTS_CALLED_BO))
+    node = {"type": "bulk_action", "outcome": ["succeeded"]}
+    assert len(table(exported(api, s_query={**node, "bulk_action_id": by_leads.api_id}))) == 1
+    body = {"format": "csv", "type": "leads", "s_query": {**node, "bulk_action_id": by_contacts.api_id}}
+    answer = api.post(LEADS, body, format="json")
+    assert (answer.status_code, answer.json()["field-errors"]) == (
+        400, {"s_query.bulk_action_id": "Object does not exist."},
+    )  # fmt: skip
 
 
 def test_an_export_is_neither_retried_nor_undone(api: APIClient, lead: Lead, membership: Membership) -> None:

@@ -1,7 +1,11 @@
 """The helper that holds answers against the published shapes does find what is wrong."""
 
-import pytest
+import re
 
+import pytest
+from django.urls import Resolver404, resolve
+
+from config.home import PROJECT
 from tests import contract
 from tests.crm.api.close.conftest import Close
 
@@ -46,3 +50,19 @@ def test_every_kind_of_answer_of_ours_fits(close: Close) -> None:
     assert close.put(f"/contact/{contact_id}/", {"title": "Founder"}).status_code == 200
     assert close.delete(f"/contact/{contact_id}/").json() == {}
     assert close.delete(f"/lead/{lead['id']}/").json() == {}
+
+
+def test_every_documented_operation_is_served_or_said_not_to_be() -> None:
+    page = (PROJECT / "docs" / "api-compatibility.md").read_text()
+    table = page.partition("## Operations of Close that are not here")[2].partition("\n## ")[0]
+    said = tuple(path.removesuffix("...") for path in re.findall(r"`([^`]+)`", table))
+    missing = []
+    for template, methods in contract.operations():
+        try:
+            view = resolve("/api/v1" + re.sub(r"\{[^}]+\}", "lead", template)).func.view_class
+        except Resolver404:
+            if not re.sub(r"\{[^}]+\}", "{id}", template)[1:].startswith(said):
+                missing.append(template)
+        else:
+            missing += [f"{method} {template}" for method in methods if not hasattr(view, method)]
+    assert missing == []
