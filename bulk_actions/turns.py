@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from bulk_actions import slots
+from bulk_actions.actions import MAILING
 from bulk_actions.models import Priority
 
 _WEIGHT = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 4}  # of a turn, among the jobs of one organization
@@ -27,7 +28,8 @@ def turn_of(action_id: UUID) -> Turn:
     `BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT` together, and its jobs share its part of the workers. What no other job
     wants, a job may have.
     """
-    running = list(slots.at_work().values_list("pk", "organization", "priority", "leads_per_minute", named=True))
+    columns = ("pk", "kind", "organization", "priority", "leads_per_minute")
+    running = list(slots.at_work().values_list(*columns, named=True))
     mine = next((row for row in running if row.pk == action_id), None)
     if mine is None:
         return Turn(settings.BULK_SLICE_SECONDS, 1)  # it does not run: the next step will see that
@@ -39,6 +41,10 @@ def turn_of(action_id: UUID) -> Turn:
         seconds = settings.BULK_SLICE_SECONDS_WHEN_OTHERS_WAIT * _WEIGHT[mine.priority] / weights
     if mine.leads_per_minute is not None:
         return Turn(seconds, 1)  # its workers would only wait for each other (`pace.allowance`)
+    if mine.kind in MAILING:
+        # One worker makes and reserves mails more than twice as fast as they are delivered. A second one brings them no
+        # sooner, and on few processors later: it takes from delivery what that needs to keep up.
+        return Turn(seconds, 1)
     # A job with a ceiling leaves its workers free most of the time.
     hungry = [row for row in running if row.leads_per_minute is None]
     n_organizations = len({row.organization for row in hungry} | at_the_door)

@@ -20,6 +20,7 @@ class Post:
 
     letters: list[tuple[str, bytes]] = field(default_factory=list)  # (envelope recipient, content), as accepted
     refuse_recipient: dict[str, str] = field(default_factory=dict)
+    vague_about_recipient: set[str] = field(default_factory=set)
     refuse_content: dict[str, str] = field(default_factory=dict)
     refuse_sender: dict[str, str] = field(default_factory=dict)
     hang_up_at_mail: bool = False
@@ -71,6 +72,8 @@ class Post:
         if address in self.refuse_recipient:
             return self.refuse_recipient[address]
         envelope.rcpt_tos.append(address)
+        if address in self.vague_about_recipient:
+            return "252 2.1.5 I shall try"
         return "250 OK"
 
     def check_login(

@@ -260,13 +260,15 @@ class Connection:
     def _expect(self, wanted: tuple[int, ...], code: int, text: str) -> None:
         if code in wanted:
             return
-        if code == _CLOSING:
+        # What is neither yes nor no (252 to a recipient) must not end in a message: the server may have meant yes.
+        if code == _CLOSING or not 400 <= code < 600:
             self._break()
         elif not self.broken:
             self._forget_message()
         raise (Refused if 500 <= code < 600 else Deferred)(code, text)
 
     def _forget_message(self) -> None:
+        """Begin anew behind a refusal."""
         try:
             while self._owed:
                 code, _ = self._smtp.getreply()

@@ -95,6 +95,17 @@ def test_nothing_is_left_of_a_group_whose_recipient_was_refused_even_where_the_c
     assert set(post.recipients) == {f"bo{number}@oakvale.example" for number in range(3)}
 
 
+def test_an_answer_that_is_neither_yes_nor_no_sends_nothing(post: Post, reserve: Reserve) -> None:
+    post.vague_about_recipient.add("ida@oakvale.example")
+    mail, others = reserve(), [reserve(f"bo{number}@oakvale.example") for number in range(3)]
+
+    deliver_all()
+
+    assert state_of(mail) == MailState.RESERVED
+    assert {state_of(other) for other in others} == {MailState.SENT}
+    assert set(post.recipients) == {f"bo{number}@oakvale.example" for number in range(3)}
+
+
 def test_lines_that_start_with_a_dot_arrive_whole(post: Post, reserve: Reserve) -> None:
     reserve(body_text=".\n..\n.hidden\n")
 
