@@ -1,8 +1,9 @@
 """Who may send as whom: a sender is one of the identities of a connected account, or the member's own address."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
-from crm.connected_accounts import accounts_of_user
+from crm.connected_accounts import accounts_of, accounts_of_user
 from crm.errors import FieldErrors, Invalid
 from crm.mail.addresses import has_controls, normalise
 from crm.mail.message import POLICY, as_sender
@@ -52,6 +53,17 @@ def sender_of(
     except Invalid as problem:
         raise FieldErrors({"sender": problem.errors[0]}) from problem
     raise FieldErrors({"sender": f"No connected account of yours sends as {address}."})
+
+
+def refuse_strange_account(
+    details: Mapping[str, object], before: Mapping[str, object], organization: Organization
+) -> None:
+    """Raises `FieldErrors` where a mail is given an account that the organization does not have; it may keep one."""
+    account_id = details.get("email_account_id")
+    if account_id is None or account_id == before.get("email_account_id"):
+        return
+    if not accounts_of(organization.pk).filter(pk=account_id).exists():
+        raise FieldErrors({"email_account_id": "Object does not exist."})
 
 
 def identities_of(account: EmailAccount) -> dict[str, str]:

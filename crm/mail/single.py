@@ -21,7 +21,7 @@ from crm.mail.parts import with_links
 from crm.mail.plain_text import text_of_html
 from crm.mail.recipients import Preference, of_leads
 from crm.mail.render import TemplateProblem, render_context
-from crm.mail.senders import sender_of, split_address
+from crm.mail.senders import refuse_strange_account, sender_of, split_address
 from crm.models import Activity, Lead, MailState, Organization, OutboxMail, Purpose, User
 from crm.templates import note_use, usable_email_templates
 
@@ -42,6 +42,7 @@ def create_email(*, organization: Organization, by: User, type: str, columns: Co
     """
     orders = {key: columns.get(key) for key in _ORDERS}
     known = {key: value for key, value in columns.items() if key not in _ORDERS}
+    refuse_strange_account(known.get("details") or {}, {}, organization)
     known = _with_template(known, None, organization, by)
     made = create_activity(organization=organization, by=by, type=type, columns=known)
     return _sent_if_asked(made, organization, by, orders)
@@ -65,6 +66,7 @@ def update_email(*, activity_id: UUID, organization: Organization, by: User, col
     if current.status in SENDING:
         # Before the activity is locked: delivery, too, takes the mail first and then the activity.
         _take_back(activity_id)
+    refuse_strange_account(known.get("details") or {}, current.details, organization)
     known = _with_template(known, current, organization, by)
     changed = update_activity(activity_id=activity_id, organization=organization, by=by, columns=known)
     return _sent_if_asked(changed, organization, by, orders)
