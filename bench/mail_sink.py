@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 
 _LARGEST = 1 << 26  # bytes of a message
+# PIPELINING (RFC 2920): as the usual servers do. smtplib makes no use of it.
+_ANSWERS = {b"QUIT": b"221 bye\r\n", b"EHLO": b"250-sink\r\n250 PIPELINING\r\n"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take
             await reader.readuntil(b"\r\n.\r\n")
             with taken.get_lock():
                 taken.value += 1
-        writer.write(b"221 bye\r\n" if word == b"QUIT" else b"250 OK\r\n")
+        writer.write(_ANSWERS.get(word, b"250 OK\r\n"))
         await writer.drain()
         if word == b"QUIT":
             return

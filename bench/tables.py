@@ -140,7 +140,7 @@ def mails(found: Mailing) -> str:
         ["smtplib, one connection, messages made before", f"{found.n_mails:,}", f"{found.loop_rate:,.0f}"],
         ["Django's `send_mail`, a connection for each", f"{found.n_connections:,}", f"{found.send_mail_rate:,.0f}"],
     ]
-    told = f"Taken on {found.date}, load average {found.load:g} before; medians of {len(found.job)}."
+    told = f"Taken on {found.date}, load average {round(found.load, 2):g} before; medians of {len(found.job)}."
     ratios = _bars(f"{found.n_mails:,} mails", of_mails(found))
     return f"{told}\n\n{table(('', 'mails', 'mails/s'), rows)}\n\n{ratios}"
 

@@ -35,7 +35,7 @@ SELECT EXISTS (
 
 def is_sending(action_id: UUID) -> bool:
     """Whether mail of the job is still to leave, or is just leaving."""
-    with connection.cursor() as cursor:  # asked behind each chunk of mails that leaves
+    with connection.cursor() as cursor:  # the ORM takes longer over it, and it is asked whenever a job's mail has left
         cursor.execute(_IS_SENDING, [action_id])
         return cursor.fetchone()[0]
 
@@ -76,7 +76,8 @@ def open_jobs(sources: set[UUID]) -> set[UUID]:
         cursor.execute("SELECT id, status FROM bulk_actions_bulkaction WHERE id = ANY(%s)", [list(sources)])
         is_running = {action_id: status == Status.PROCESSING for action_id, status in cursor.fetchall()}
     for action_id, runs in is_running.items():
-        _follow_up(action_id, is_running=runs)
+        if not runs:
+            transaction.on_commit(lambda stopped=action_id: hold_back(stopped), robust=True)
     return {key for key in sources if is_running.get(key, True)}
 
 
@@ -150,19 +151,12 @@ def _hold_back_some(action_id: UUID) -> int:
         return cursor.rowcount
 
 
-def _follow_up(action_id: UUID, *, is_running: bool) -> None:
-    """Look at the job once the sending transaction at hand has committed."""
-
-    def follow_up() -> None:
-        (_look if is_running else hold_back)(action_id)
-
-    transaction.on_commit(follow_up, robust=True)
-
-
-def _look(action_id: UUID) -> None:
-    """Let a worker end the job, or go on behind its canary, once nothing of it is left to be sent."""
-    if not is_sending(action_id):
-        doorbell.ring(action_id)
+def look_after(action_ids: set[UUID]) -> None:
+    """Hears of `crm.mail.delivery`: lets a worker end each of these jobs, or go on behind its canary, once nothing of
+    it is left to be sent."""
+    for action_id in action_ids:
+        if not is_sending(action_id):
+            doorbell.ring(action_id)
 
 
 def reserved_for(action_ids: Collection[UUID], addresses: Collection[str]) -> set[str]:

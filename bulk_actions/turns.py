@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from bulk_actions import slots
+from bulk_actions.actions import MAILING
 from bulk_actions.models import Kind, Priority
 from bulk_actions.states import Status
 
@@ -45,6 +46,10 @@ def turn_of(action_id: UUID) -> Turn:
         return Turn(seconds, 1)  # rows are merged in their order, one merge of an organization at a time
     if mine.leads_per_minute is not None:
         return Turn(seconds, 1)  # its workers would only wait for each other (`pace.allowance`)
+    if mine.kind in MAILING:
+        # One worker makes and reserves mails more than twice as fast as they are delivered. A second one brings them no
+        # sooner, and on few processors later: it takes from delivery what that needs to keep up.
+        return Turn(seconds, 1)
     # A job with a ceiling leaves its workers free most of the time.
     hungry = [row for row in running if row.leads_per_minute is None]
     n_organizations = len({row.organization for row in hungry} | at_the_door)

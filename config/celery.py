@@ -20,9 +20,10 @@ def keep_django_logging(**_: object) -> None:
 
 
 @worker_process_init.connect
-def leave_modules_to_themselves(**_: object) -> None:
-    """What was loaded stays: the garbage collector need not walk through it again and again while a batch makes many
-    small objects (0.4 of 2.3 s in the profile of an import)."""
+def spare_the_garbage_collector(**_: object) -> None:
+    """Keep full collections from walking what lives as long as this process: some 200,000 objects, which took a fifth
+    of the processor time of a bulk email."""
+    gc.collect()
     gc.freeze()
 
 

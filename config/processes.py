@@ -38,6 +38,7 @@ class Program:
     account: Account | None = None  # None: as ourselves
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10  # then the whole group is killed
+    niceness: int = 0  # how much more than our own
 
 
 class Process:
@@ -59,6 +60,9 @@ class Process:
                 **as_account(program.account),
             )
         self.pid = self._child.pid
+        if program.niceness:
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, self.pid, min(19, own + program.niceness))
 
     @property
     def exit_code(self) -> int | None:

@@ -99,6 +99,25 @@ $$;
 COMMENT ON FUNCTION search_words_of(uuid[]) IS 'What search_leadwords ought to hold.';
 """
 
+REFRESH = f"""
+CREATE OR REPLACE FUNCTION search_refresh() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off AS $$
+DECLARE
+    stale uuid[];
+BEGIN
+    -- One event per marked row; the first one does the work of all. Nobody sees the stale rows of others: they are
+    -- not committed as such.
+    PERFORM FROM search_leadwords WHERE lead_id = NEW.lead_id AND words = {_STALE};
+    IF FOUND THEN
+        stale := ARRAY(SELECT lead_id FROM search_leadwords WHERE words = {_STALE} ORDER BY lead_id);
+        -- Materialized and joined by hash: where the statistics still tell of empty tables, such as behind a purge of
+        -- all, a nested loop would read all of these leads anew for each of them.
+        WITH fresh AS MATERIALIZED (SELECT * FROM search_words_of(stale))
+        UPDATE search_leadwords AS held SET words = fresh.words FROM fresh WHERE held.lead_id = fresh.lead_id;
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+
 _REFRESH = f"""
 CREATE FUNCTION search_custom(custom jsonb, organization uuid) RETURNS jsonb LANGUAGE sql STABLE
 RETURN custom - ARRAY(SELECT key FROM search_wordlesskey WHERE organization_id = organization);
@@ -111,20 +130,7 @@ CREATE FUNCTION search_mark(leads uuid[]) RETURNS void LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION search_mark(uuid[]) IS 'Have these leads read anew at commit. Locks their rows until then.';
 
-CREATE FUNCTION search_refresh() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    stale uuid[];
-BEGIN
-    -- One event per marked row; the first one does the work of all. Nobody sees the stale rows of others: they are
-    -- not committed as such.
-    PERFORM FROM search_leadwords WHERE lead_id = NEW.lead_id AND words = {_STALE};
-    IF FOUND THEN
-        stale := ARRAY(SELECT lead_id FROM search_leadwords WHERE words = {_STALE} ORDER BY lead_id);
-        UPDATE search_leadwords AS held SET words = fresh.words
-        FROM search_words_of(stale) AS fresh WHERE held.lead_id = fresh.lead_id;
-    END IF;
-    RETURN NULL;
-END $$;
+{REFRESH}
 CREATE CONSTRAINT TRIGGER search_refresh AFTER INSERT OR UPDATE ON search_leadwords
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.words = {_STALE}) EXECUTE FUNCTION search_refresh();
 """

@@ -20,6 +20,7 @@ class Post:
 
     letters: list[tuple[str, bytes]] = field(default_factory=list)  # (envelope recipient, content), as accepted
     refuse_recipient: dict[str, str] = field(default_factory=dict)
+    vague_about_recipient: set[str] = field(default_factory=set)
     refuse_content: dict[str, str] = field(default_factory=dict)
     refuse_sender: dict[str, str] = field(default_factory=dict)
     hang_up_at_mail: bool = False
@@ -29,7 +30,10 @@ class Post:
     hang_up_after_data: set[str] = field(default_factory=set)  # the letter is kept, the answer never leaves
     login: tuple[str, str] | None = None  # the only user and password that may send
     seconds_per_letter: float = 0.0
+    takes_groups: bool = False  # offers PIPELINING (RFC 2920)
+    takes_data_for_nobody: bool = False  # answers 354 to DATA although it has refused the recipient (RFC 2920 3.1)
     sessions: int = 0
+    groups: int = 0  # senders whose recipient had come with them
 
     @property
     def recipients(self) -> Counter[str]:
@@ -45,11 +49,12 @@ class Post:
     ) -> list[str]:
         self.sessions += 1
         session.host_name = hostname
-        return responses
+        return [responses[0], "250-PIPELINING", *responses[1:]] if self.takes_groups else responses
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        self.groups += b"RCPT" in server._reader._buffer
         if self.hang_up_at_mail:
             server.transport.abort()
         if self.close_after and len(self.letters) >= self.close_after:
@@ -67,6 +72,8 @@ class Post:
         if address in self.refuse_recipient:
             return self.refuse_recipient[address]
         envelope.rcpt_tos.append(address)
+        if address in self.vague_about_recipient:
+            return "252 2.1.5 I shall try"
         return "250 OK"
 
     def check_login(
@@ -90,6 +97,11 @@ class _Server(SMTP):
     async def smtp_DATA(self, arg: str) -> None:
         if not self.event_handler.hang_up_before_data.isdisjoint(self.envelope.rcpt_tos):
             self.transport.abort()
+        elif self.event_handler.takes_data_for_nobody and not self.envelope.rcpt_tos:
+            await self.push("354 Go on")
+            while await self._reader.readline() != b".\r\n":
+                pass
+            await self.push("554 5.5.1 No valid recipients")
         else:
             await super().smtp_DATA(arg)
 

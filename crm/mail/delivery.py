@@ -8,7 +8,7 @@ second transaction of a chunk is the first one of the next: at no time is more t
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import monotonic
 from uuid import UUID
 
@@ -27,8 +27,11 @@ LOOK_AGAIN_SECONDS = 0.5  # for other accounts whose mail has become due
 LOST_AFTER_SECONDS = 5  # between the two transactions of a live worker lie milliseconds
 
 Gate = Callable[[set[UUID]], set[UUID]]
+Listener = Callable[[set[UUID]], None]
+Source = tuple[str, UUID | None]  # what has asked for a mail: the mail's purpose, and the key behind it
 
 _gates: list[tuple[Purpose, Gate]] = []
+_listeners: list[tuple[Purpose, Listener]] = []
 log = structlog.get_logger(__name__)
 
 
@@ -40,6 +43,12 @@ def register_gate(purpose: Purpose, gate: Gate) -> None:
     """
     if (purpose, gate) not in _gates:
         _gates.append((purpose, gate))
+
+
+def register_listener(purpose: Purpose, listener: Listener) -> None:
+    """Tell `listener`, after each commit, of which sources of that purpose mail was in hand here and none is now."""
+    if (purpose, listener) not in _listeners:
+        _listeners.append((purpose, listener))
 
 
 _BACK = Outcome(MailState.RESERVED, tried=False)
@@ -117,7 +126,8 @@ def deliver_chunk(account_id: UUID | None = None, closed: set[UUID] | None = Non
             chunk.note_account()
             # Trouble is looked after first, with nothing in hand, and limits are counted under their lock.
             goes_on = chunk.has_left and not (account and limits.is_limited(account)) and monotonic() < until
-            taken = _claim(claim, account, closed, settings.MAIL_CHUNK) if goes_on else []
+            taken = _claim(claim, account, closed, settings.MAIL_CHUNK) if goes_on else {}
+            _tell_of({(mail.purpose, mail.source_id) for mail in mails} - set(taken.values()))
         outcomes.suppress_refused(mails, chunk.outcomes)
         if chunk.sends_no_more:
             return 0
@@ -178,7 +188,13 @@ def _withhold_orphans(account_id: UUID) -> int:
     return len(found)
 
 
-def _take_in_hand(claim: int, account: EmailAccount | None, closed: set[UUID]) -> list[UUID]:
+def _tell_of(sources: set[Source]) -> None:
+    for purpose, listener in _listeners:
+        if keys := {key for its_purpose, key in sources if its_purpose == purpose and key}:
+            transaction.on_commit(lambda tell=listener, keys=keys: tell(keys), robust=True)
+
+
+def _take_in_hand(claim: int, account: EmailAccount | None, closed: set[UUID]) -> dict[UUID, Source]:
     # Committed before the first byte goes out, so that whatever happens later nobody takes these mails for unsent.
     with transaction.atomic(durable=True):
         room = settings.MAIL_CHUNK
@@ -187,12 +203,12 @@ def _take_in_hand(claim: int, account: EmailAccount | None, closed: set[UUID]) -
             allowed = limits.allowance(account)
             if allowed.mails == 0:
                 EmailAccount.objects.filter(pk=account.pk).update(waits_until=allowed.until)
-                return []
+                return {}
             room = room if allowed.mails is None else min(room, allowed.mails)
         return _claim(claim, account, closed, room)
 
 
-def _claim(claim: int, account: EmailAccount | None, closed: set[UUID], room: int) -> list[UUID]:
+def _claim(claim: int, account: EmailAccount | None, closed: set[UUID], room: int) -> dict[UUID, Source]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -203,11 +219,11 @@ def _claim(claim: int, account: EmailAccount | None, closed: set[UUID], room: in
                   AND (account_id = %s OR (%s AND account_id IS NULL))
                   AND (source_id IS NULL OR purpose = 'notice' OR source_id <> ALL(%s::uuid[]))
                 ORDER BY not_before, id LIMIT %s FOR UPDATE SKIP LOCKED))
-            RETURNING id
+            RETURNING id, purpose, source_id
             """,
             [claim, account and account.pk, account is None, list(closed), room],
         )
-        return [key for (key,) in cursor.fetchall()]
+        return {key: (purpose, source_id) for key, purpose, source_id in cursor.fetchall()}
 
 
 def _columns(model: type[Model], *names: str) -> list[str]:
@@ -230,12 +246,12 @@ ORDER BY mail.not_before, mail.id FOR UPDATE OF mail
 """
 
 
-def _in_hand(claim: int, taken: Sequence[UUID]) -> list[OutboxMail]:
+def _in_hand(claim: int, taken: Collection[UUID]) -> list[OutboxMail]:
     """The mails of the chunk, locked. Those that a sweep has called lost meanwhile are no longer ours."""
     organizations: dict[UUID, Organization] = {}
     mails = []
     with connection.cursor() as cursor:
-        cursor.execute(_IN_HAND, [taken, claim])
+        cursor.execute(_IN_HAND, [list(taken), claim])
         for row in cursor.fetchall():
             mail = OutboxMail.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
             mail.headers = json.loads(mail.headers)

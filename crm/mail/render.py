@@ -1,6 +1,6 @@
 """Mails out of templates, for one contact or for thousands (docs/templates.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -48,10 +48,11 @@ class TemplateProblem:
 
 def render(
     template: EmailTemplate, people: Sequence[Recipient], *, user: User | None, organization: Organization
-) -> list[Rendered | TemplateProblem]:
-    """The mail to each of `people`, in their order, as `user` would write it. A fixed number of queries."""
+) -> Iterator[Rendered | TemplateProblem]:
+    """The mail to each of `people`, in their order, as `user` would write it: a fixed number of queries now, and each
+    mail when it is asked for."""
     contexts = contexts_of([one.contact_id for one in people], user=user, organization=organization)
-    return [_to_one(template, contexts.get(one.contact_id), one, organization) for one in people]
+    return (_to_one(template, contexts.get(one.contact_id), one, organization) for one in people)
 
 
 def render_context(template: EmailTemplate, context: Context) -> Rendered | TemplateProblem:

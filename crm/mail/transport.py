@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -118,7 +118,8 @@ def connection_to(relay: Relay) -> "Connection":
     if line is None or not line.is_usable():
         if line is not None:
             line.close()
-        line = Connection(relay)
+        # So that it is known at which command the server hangs up, should it do so again.
+        line = Connection(relay, one_by_one=line is not None and line.broke_in_group)
     kept[relay] = line
     if len(kept) > _KEPT_CONNECTIONS:
         kept.popitem(last=False)[1].close()
@@ -132,14 +133,21 @@ def drop_connections() -> None:
 
 
 class Connection:
-    """An open session with a relay. `broken` is set once nothing more can be sent on it."""
+    """An open session with a relay. `broken` is set once nothing more can be sent on it; `broke_in_group` when it was
+    while the answers to several commands were awaited."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, *, one_by_one: bool = False) -> None:
         """Connect and log in, in SMTP_TIMEOUT_SECONDS and the time that the name of the host takes. Else `RelayAway`,
-        whose text never holds the password."""
+        whose text never holds the password.
+
+        Commands go in groups where the server takes that (RFC 2920), unless `one_by_one`.
+        """
         self.relay = relay
         self.broken = False
+        self.broke_in_group = False
         self.messages_taken = 0
+        self._one_by_one = one_by_one
+        self._owed = 0  # answers to commands that went out in a group; the last one is that to DATA
         self._last_used = monotonic()
         try:
             address = relay.host if relay.is_ours else _checked_address(relay.host)
@@ -190,7 +198,8 @@ class Connection:
         if b"\n." in content or content.startswith(b"."):
             content = re.sub(rb"(?m)^\.", b"..", content)  # RFC 5321 4.5.2; ends with a line end
         until = monotonic() + settings.SMTP_TIMEOUT_SECONDS
-        code, text = self._say(f"MAIL FROM:<{sender}>", until)
+        answers = self._ask(f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA", until=until)
+        code, text = next(answers)
         if code in (_CLOSING, _UNCONFIGURED):
             self._break()
             raise (PatienceAsked if code == _CLOSING else LoginRefused)(f"{code} {text}")
@@ -200,8 +209,8 @@ class Connection:
         self._expect((250,), code, text)
         # From here on a hang-up counts as this message's own: one that makes the server hang up must not stop the rest.
         try:
-            self._expect((250, 251), *self._say(f"RCPT TO:<{recipient}>", until))
-            self._expect((354,), *self._say("DATA", until))
+            self._expect((250, 251), *next(answers))
+            self._expect((354,), *next(answers))
         except RelayAway as problem:
             raise HungUp(_CLOSING, str(problem)) from problem
         try:
@@ -227,26 +236,46 @@ class Connection:
         finally:
             self._smtp.close()
 
-    def _say(self, command: str, until: float) -> tuple[int, str]:
-        try:
-            self._limit(until)
-            code, text = self._smtp.docmd(command)
-        except (OSError, smtplib.SMTPException) as problem:
-            self._break()
-            raise RelayAway(_readable(problem)) from problem
-        return code, _readable(text)
+    def _ask(self, *commands: str, until: float) -> Iterator[tuple[int, str]]:
+        """The answer to each command in turn. Raises `RelayAway` in place of one that does not come.
+
+        In a group they cost one way there and back; else each is sent when its answer is asked for.
+        """
+        in_group = not self._one_by_one and self._smtp.has_extn("pipelining")
+        for number, command in enumerate(commands):
+            try:
+                self._limit(until)
+                if not in_group:
+                    self._smtp.putcmd(command)
+                elif number == 0:
+                    self._smtp.send(_group(commands))
+                    self._owed = len(commands)
+                code, text = self._smtp.getreply()
+            except (OSError, smtplib.SMTPException) as problem:
+                self._break()
+                raise RelayAway(_readable(problem)) from problem
+            self._owed = max(0, self._owed - 1)
+            yield code, _readable(text)
 
     def _expect(self, wanted: tuple[int, ...], code: int, text: str) -> None:
         if code in wanted:
             return
-        if code == _CLOSING:
+        # What is neither yes nor no (252 to a recipient) must not end in a message: the server may have meant yes.
+        if code == _CLOSING or not 400 <= code < 600:
             self._break()
         elif not self.broken:
             self._forget_message()
         raise (Refused if 500 <= code < 600 else Deferred)(code, text)
 
     def _forget_message(self) -> None:
+        """Begin anew behind a refusal."""
         try:
+            while self._owed:
+                code, _ = self._smtp.getreply()
+                self._owed -= 1
+                if not self._owed and code == 354:  # it takes a content for nobody (RFC 2920 3.1)
+                    self._smtp.send(b".\r\n")
+                    self._smtp.getreply()
             self._smtp.rset()
         except (OSError, smtplib.SMTPException):
             self._break()
@@ -257,7 +286,16 @@ class Connection:
 
     def _break(self) -> None:
         self.broken = True
+        self.broke_in_group = self._owed > 0
         self._smtp.close()
+
+
+def _group(commands: Sequence[str]) -> str:
+    """These commands as they go out together. ValueError where one is more than one, as from smtplib's own."""
+    for command in commands:
+        if "\r" in command or "\n" in command:
+            raise ValueError(f"a line break in a command: {command!r}")
+    return "".join(f"{command}\r\n" for command in commands)
 
 
 class _NoLogin(smtplib.SMTPException):

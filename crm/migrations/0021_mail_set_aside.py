@@ -21,4 +21,9 @@ class Migration(migrations.Migration):
             model_name="inboundmail",
             index=models.Index(fields=["date_created"], name="inbound_age"),
         ),
+        migrations.AlterField(model_name="outboxmail", name="message_id", field=models.TextField()),
+        migrations.AddConstraint(
+            model_name="outboxmail",
+            constraint=models.UniqueConstraint(fields=["message_id"], name="outbox_message_id"),
+        ),
     ]

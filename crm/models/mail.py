@@ -88,7 +88,7 @@ class OutboxMail(Keyed):
     body_text = models.TextField()
     body_html = models.TextField(null=True)
     headers = models.JSONField(default=dict)
-    message_id = models.TextField(unique=True)
+    message_id = models.TextField()
     state = models.TextField(choices=MailState.choices, default=MailState.RESERVED)
     not_before = models.DateTimeField(db_default=Now())
     attempts = models.SmallIntegerField(default=0)
@@ -102,6 +102,8 @@ class OutboxMail(Keyed):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source_id", "purpose", "step", "address"], name="outbox_once"),
+            # `unique=True` would make a second index, for LIKE, that each change of a mail's state would write to.
+            models.UniqueConstraint(fields=["message_id"], name="outbox_message_id"),
         ]
         indexes = [
             models.Index(fields=["account", "not_before", "id"], name="outbox_due", condition=Q(state="reserved")),

@@ -163,7 +163,7 @@ def _render(group: Sequence[Pair], senders: _Senders) -> list[Rendered | Templat
     one, step = group[0]
     people = [Recipient(each.contact_id, each.contact_email, each.pk) for each, _ in group]
     organization = senders.organizations[one.organization_id]
-    return render(step.email_template, people, user=senders.user(one), organization=organization)
+    return list(render(step.email_template, people, user=senders.user(one), organization=organization))
 
 
 def _reserve(drafts: Sequence[_Draft], senders: _Senders, now: datetime) -> dict[UUID, Written]:

@@ -1,5 +1,6 @@
 """Fair turns: how long a slice may go on and on how many workers, by who else has work."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -103,6 +104,14 @@ def test_a_job_with_a_ceiling_uses_one_worker_and_takes_none_from_others(
     free = running(*another_organization())
     assert turn_of(limited.pk).workers == 1
     assert turn_of(free.pk).workers == 8
+
+
+def test_a_job_that_mails_uses_one_worker_since_delivery_is_slower_than_that(
+    membership: Membership, new_status: LeadStatus
+) -> None:
+    mailing, editing = running(membership, new_status, kind=Kind.EMAIL), running(membership, new_status)
+    Batch.objects.create(action=mailing, rank=1, lead_ids=[uuid.uuid4()], n_leads=1)
+    assert (turn_of(mailing.pk).workers, turn_of(editing.pk).workers) == (1, 4)
 
 
 def test_a_slice_rings_for_its_share_of_the_workers_and_no_more_than_batches(

@@ -42,6 +42,14 @@ def _is_well(stack: Stack) -> bool:
         return False
 
 
+def test_web_and_mail_go_before_bulk_work(stack: Stack) -> None:
+    own = psutil.Process().nice()
+    niceness = {
+        name: psutil.Process(stack.pid_of(name)).nice() - own for name in ("web", "mail", "worker-1", "control")
+    }
+    assert niceness == {"web": 0, "mail": 0, "worker-1": 10, "control": 0}
+
+
 def test_a_missing_broker_is_told_as_degraded(stack: Stack) -> None:
     broker = stack.pid_of("redis")
     assert broker is not None

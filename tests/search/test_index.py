@@ -190,6 +190,29 @@ def test_seeding_fills_the_index(organization: Organization, caller: Caller) -> 
     assert stale() == 0
 
 
+def test_each_lead_is_read_once_at_commit_also_where_statistics_tell_of_empty_tables(
+    organization: Organization,
+) -> None:
+    status = LeadStatusFactory.create(organization=organization)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE pg_class SET relpages = 100, reltuples = 0 WHERE relname IN ('crm_lead', 'search_leadwords')"
+        )
+        cursor.execute("SET LOCAL track_functions = 'all'; SET LOCAL statement_timeout = '20s'")
+        Lead.objects.bulk_create(
+            Lead(organization=organization, status=status, name=f"Oakvale {number}") for number in range(3000)
+        )
+        before = _lexeme_calls()
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as a commit does; a nested loop would take minutes
+    assert _lexeme_calls() - before == 3000
+
+
+def _lexeme_calls() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(calls) FROM pg_stat_xact_user_functions WHERE funcname = 'drover_lexemes'")
+        return int(cursor.fetchone()[0] or 0)
+
+
 def test_a_marked_lead_keeps_its_words_and_a_purged_one_loses_them(caller: Caller) -> None:
     lead = LeadFactory.create(organization=caller.organization, name="Oakvale")
     delete_lead(lead_id=lead.pk, organization=caller.organization, by=caller.user)

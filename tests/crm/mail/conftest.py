@@ -14,9 +14,15 @@ from tests.smtp import Post, serving
 
 
 @pytest.fixture
-def post(settings: Settings) -> Iterator[Post]:
+def takes_groups() -> bool:
+    """Whether `post` offers PIPELINING."""
+    return False
+
+
+@pytest.fixture
+def post(settings: Settings, takes_groups: bool) -> Iterator[Post]:
     """A running mail server that `EMAIL_URL` points at."""
-    post = Post()
+    post = Post(takes_groups=takes_groups)
     with serving(post) as port:
         settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
         settings.SMTP_TIMEOUT_SECONDS = 2
@@ -72,3 +78,4 @@ def reserve(organization: Organization) -> Callable[..., OutboxMail]:
 def _no_gates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test registers its own gates; those of other packages know other sources."""
     monkeypatch.setattr(delivery, "_gates", [])
+    monkeypatch.setattr(delivery, "_listeners", [])

@@ -22,6 +22,11 @@ from tests.smtp import Post, free_port, serving
 Reserve = Callable[..., OutboxMail]
 
 
+@pytest.fixture(params=[False, True], ids=["one by one", "in groups"])
+def takes_groups(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
 def state_of(mail: OutboxMail) -> str:
     return OutboxMail.objects.values_list("state", flat=True).get(pk=mail.pk)
 
@@ -65,6 +70,40 @@ def test_a_mail_waits_for_its_time(post: Post, reserve: Reserve) -> None:
 
     assert state_of(mail) == MailState.RESERVED
     assert not post.letters
+
+
+def test_commands_go_in_a_group_where_the_server_offers_that(post: Post, reserve: Reserve, takes_groups: bool) -> None:
+    for number in range(3):
+        reserve(f"ida{number}@oakvale.example")
+
+    deliver_all()
+
+    assert (len(post.letters), post.groups) == (3, 3 if takes_groups else 0)
+
+
+def test_nothing_is_left_of_a_group_whose_recipient_was_refused_even_where_the_content_was_asked_for(
+    post: Post, reserve: Reserve
+) -> None:
+    post.takes_data_for_nobody = True
+    post.refuse_recipient["ida@oakvale.example"] = "550 5.1.1 No such user"
+    mail, others = reserve(), [reserve(f"bo{number}@oakvale.example") for number in range(3)]
+
+    deliver_all()
+
+    assert state_of(mail) == MailState.ERROR
+    assert {state_of(other) for other in others} == {MailState.SENT}
+    assert set(post.recipients) == {f"bo{number}@oakvale.example" for number in range(3)}
+
+
+def test_an_answer_that_is_neither_yes_nor_no_sends_nothing(post: Post, reserve: Reserve) -> None:
+    post.vague_about_recipient.add("ida@oakvale.example")
+    mail, others = reserve(), [reserve(f"bo{number}@oakvale.example") for number in range(3)]
+
+    deliver_all()
+
+    assert state_of(mail) == MailState.RESERVED
+    assert {state_of(other) for other in others} == {MailState.SENT}
+    assert set(post.recipients) == {f"bo{number}@oakvale.example" for number in range(3)}
 
 
 def test_lines_that_start_with_a_dot_arrive_whole(post: Post, reserve: Reserve) -> None:
@@ -151,7 +190,9 @@ def test_a_server_that_answers_too_late_means_unknown(post: Post, reserve: Reser
     assert state_of(mail) == MailState.UNKNOWN
 
 
-def test_a_mail_that_makes_the_server_hang_up_does_not_stop_the_rest(post: Post, reserve: Reserve) -> None:
+def test_a_mail_that_makes_the_server_hang_up_does_not_stop_the_rest(
+    post: Post, reserve: Reserve, takes_groups: bool
+) -> None:
     post.hang_up_at_recipient.add("ida@oakvale.example")
     mail, others = reserve(), [reserve(f"bo{number}@oakvale.example") for number in range(3)]
 
@@ -162,6 +203,7 @@ def test_a_mail_that_makes_the_server_hang_up_does_not_stop_the_rest(post: Post,
     assert mail.not_before > timezone.now()
     assert {state_of(other) for other in others} == {MailState.SENT}
     assert "ida@oakvale.example" not in post.recipients
+    assert post.groups == takes_groups, "one by one afterwards: it is to be known at which command it hangs up again"
 
 
 def test_a_server_that_takes_nothing_is_not_held_against_the_mails(post: Post, reserve: Reserve) -> None:
@@ -253,6 +295,25 @@ def test_a_chunk_that_has_left_takes_the_next_one_in_hand_with_its_own_commit(
     assert in_hand == [10, 10, 10, 5], "never more than one chunk"
     assert post.recipients == {f"ida{number}@oakvale.example": 1 for number in range(35)}
     assert [query["sql"] for query in queries].count("COMMIT") == 1 + 4, "the first claim, and each chunk"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_hears_of_a_source_once_none_of_its_mail_is_in_hand(
+    post: Post, reserve: Reserve, settings: Settings
+) -> None:
+    settings.MAIL_CHUNK_SECONDS = 10
+    sources = [uuid.uuid4(), uuid.uuid4()]
+    for number in range(25):
+        reserve(f"ida{number}@oakvale.example", source_id=sources[number >= 15])
+    told: list[tuple[set[UUID], Counter[str]]] = []
+
+    def listen(keys: set[UUID]) -> None:
+        told.append((keys, Counter(OutboxMail.objects.filter(source_id__in=keys).values_list("state", flat=True))))
+
+    delivery.register_listener(Purpose.BULK, listen)
+    assert delivery.deliver_chunk(until=inf) == 25
+
+    assert told == [({sources[0]}, Counter(sent=15)), ({sources[1]}, Counter(sent=10))]
 
 
 def test_behind_a_chunk_with_trouble_nothing_is_taken_in_hand(post: Post, reserve: Reserve, settings: Settings) -> None:

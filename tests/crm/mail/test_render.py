@@ -21,7 +21,7 @@ def lead(organization: Organization) -> Lead:
 
 
 def make(found: EmailTemplate, people: list[Recipient], organization: Organization, user: User) -> list[object]:
-    return render(found, people, user=user, organization=organization)
+    return list(render(found, people, user=user, organization=organization))
 
 
 def test_all_that_a_template_sees(organization: Organization, membership: Membership, lead: Lead) -> None:

@@ -307,6 +307,16 @@ def test_their_accounts_and_templates_do_not_exist(write: Write) -> None:
     assert problems(write(template_id=close_id("tmpl", account.pk))) == {"template_id": "Object does not exist."}
 
 
+@pytest.mark.parametrize("state", ["draft", "inbox", "sent"])
+def test_their_account_is_not_written_down_either(write: Write, close: Close, state: str) -> None:
+    theirs = close_id("emailacct", factories.EmailAccountFactory.create().pk)
+    gone = {"email_account_id": "Object does not exist."}
+    assert problems(write(status=state, email_account_id=theirs)) == gone
+    made = ok(write(status=state))
+    assert problems(close.put(f"{PATH}{made['id']}/", {"email_account_id": theirs})) == gone
+    assert close.get(f"{PATH}{made['id']}/").json()["email_account_id"] is None
+
+
 def test_what_is_only_written_down_is_not_sent(write: Write, close: Close) -> None:
     for status in ("draft", "sent", "inbox", "error"):
         made = ok(write(status=status, sender="Anybody <x@elsewhere.example>"))
