@@ -74,8 +74,12 @@ class Client:
             data=data,
             headers={"Authorization": self._authorization, "Content-Type": media_type},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            refused.add_note(refused.read().decode())
+            raise
 
     def status_of(self, path: str) -> int:
         """The status code of a GET, whatever it is."""

@@ -57,6 +57,7 @@ def template(client: Client) -> str:
         "name": "Hello",
         "subject": "こんにちは {{ contact.first_name }}",
         "body": "<p>Hello {{ contact.name }}</p>",
+        "is_shared": True,  # a sequence takes no other
     }
     return client.call("POST", "/email_template/", body)["id"]
 
