@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from bulk_actions import doorbell, locks
 from bulk_actions.models import BulkAction
@@ -27,17 +27,11 @@ _PARKED = "interval '365000 days'"
 Wait = tuple[limits.Reason, datetime]
 
 _FAR = f"'{SET_ASIDE.isoformat()}'"
-_IS_SENDING = """
-SELECT EXISTS (
-    SELECT FROM crm_outboxmail WHERE source_id = %s AND purpose <> 'notice' AND state IN ('reserved', 'sending'))
-"""
 
 
 def is_sending(action_id: UUID) -> bool:
     """Whether mail of the job is still to leave, or is just leaving."""
-    with connection.cursor() as cursor:  # the ORM takes longer over it, and it is asked whenever a job's mail has left
-        cursor.execute(_IS_SENDING, [action_id])
-        return cursor.fetchone()[0]
+    return _to_leave(action_id).exists()
 
 
 def is_left_to_delivery(action_id: UUID) -> bool:
@@ -58,8 +52,11 @@ def waits_of(actions: Sequence[BulkAction]) -> dict[UUID, Wait]:
     running = [action.pk for action in actions if by_job.get(action.pk) and action.status == Status.PROCESSING]
     if not running:
         return {}
-    mail = OutboxMail.objects.filter(source_id=OuterRef("pk"), state__in=_LEFT).exclude(purpose=Purpose.NOTICE)
-    sending = BulkAction.objects.filter(Exists(mail), pk__in=running).order_by().values_list("pk", flat=True)
+    sending = (
+        BulkAction.objects.filter(Exists(_to_leave(OuterRef("pk"))), pk__in=running)
+        .order_by()
+        .values_list("pk", flat=True)
+    )
     accounts = EmailAccount.objects.in_bulk({UUID(by_job[key]) for key in sending})
     waits = {str(key): limits.waiting_of(account) for key, account in accounts.items()}
     return {key: wait for key in sending if (wait := waits.get(by_job[key]))}
@@ -115,6 +112,10 @@ def let_go(action: BulkAction) -> None:
         )
         if cursor.rowcount:
             transaction.on_commit(ring_delivery, robust=True)
+
+
+def _to_leave(source_id: UUID | OuterRef) -> QuerySet[OutboxMail]:
+    return OutboxMail.objects.filter(source_id=source_id, state__in=_LEFT).exclude(purpose=Purpose.NOTICE)
 
 
 _PARK = f"""

@@ -101,7 +101,7 @@ class BulkAction(Keyed, Dated):
     error_message = models.TextField(null=True)
     unfinished_starts = models.IntegerField(
         default=0,
-        help_text="Slices begun and not ended, by themselves or by a careful one. Many of them: a batch kills workers.",
+        help_text="Slices begun and not ended. Many of them: a batch kills workers.",
     )
 
     n_leads = models.BigIntegerField(null=True)

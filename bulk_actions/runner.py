@@ -22,7 +22,7 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from bulk_actions import breaker, canary, doorbell, exports, ledger, locks, mails, matches, slots, turns
@@ -160,12 +160,9 @@ def _work(action_id: UUID, number: int, pace: Pace) -> _Step:
         if step.n_failed and breaker.pause_if_plainly_wrong(action_id):
             step = _Step(end=Slice.NOTHING)
             break
-    _note_end(action_id, all_is_well=careful and not _suspects(action_id).exists())
+    suspected = Batch.objects.filter(action=action_id, isolated=True, date_done__isnull=True)
+    _note_end(action_id, forgetting_deaths=careful and not suspected.exists())
     return step
-
-
-def _suspects(action_id: UUID) -> QuerySet[Batch]:
-    return Batch.objects.filter(action=action_id, isolated=True, date_done__isnull=True)
 
 
 def _tried(action_id: UUID, number: int, pace: Pace, *, careful: bool) -> _Step:
@@ -193,8 +190,8 @@ def _note_start(action_id: UUID) -> int:
     return BulkAction.objects.values_list("unfinished_starts", flat=True).get(pk=action_id)
 
 
-def _note_end(action_id: UUID, *, all_is_well: bool) -> None:
-    left = 0 if all_is_well else Greatest(F("unfinished_starts") - 1, 0)
+def _note_end(action_id: UUID, *, forgetting_deaths: bool) -> None:
+    left = 0 if forgetting_deaths else Greatest(F("unfinished_starts") - 1, 0)
     BulkAction.objects.filter(pk=action_id).update(unfinished_starts=left)
 
 

@@ -109,10 +109,12 @@ BEGIN
     PERFORM FROM search_leadwords WHERE lead_id = NEW.lead_id AND words = {_STALE};
     IF FOUND THEN
         stale := ARRAY(SELECT lead_id FROM search_leadwords WHERE words = {_STALE} ORDER BY lead_id);
-        -- Materialized and joined by hash: where the statistics still tell of empty tables, such as behind a purge of
-        -- all, a nested loop would read all of these leads anew for each of them.
+        -- Materialized and joined without a nested loop: where the statistics still tell of empty tables, such as
+        -- behind a purge of all, that would read all of these leads anew for each of them. Other joins read both sides
+        -- whole, so each is narrowed down to these leads.
         WITH fresh AS MATERIALIZED (SELECT * FROM search_words_of(stale))
-        UPDATE search_leadwords AS held SET words = fresh.words FROM fresh WHERE held.lead_id = fresh.lead_id;
+        UPDATE search_leadwords AS held SET words = fresh.words
+        FROM fresh WHERE held.lead_id = fresh.lead_id AND held.lead_id = ANY (stale);
     END IF;
     RETURN NULL;
 END $$;

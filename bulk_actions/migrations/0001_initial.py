@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                     "unfinished_starts",
                     models.IntegerField(
                         default=0,
-                        help_text="Slices begun and not ended, by themselves or by a careful one. Many of them: a batch kills workers.",
+                        help_text="Slices begun and not ended. Many of them: a batch kills workers.",
                     ),
                 ),
                 ("n_leads", models.BigIntegerField(null=True)),

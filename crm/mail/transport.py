@@ -133,8 +133,7 @@ def drop_connections() -> None:
 
 
 class Connection:
-    """An open session with a relay. `broken` is set once nothing more can be sent on it; `broke_in_group` when it was
-    while the answers to several commands were awaited."""
+    """An open session with a relay. `broken` is set once nothing more can be sent on it."""
 
     def __init__(self, relay: Relay, *, one_by_one: bool = False) -> None:
         """Connect and log in, in SMTP_TIMEOUT_SECONDS and the time that the name of the host takes. Else `RelayAway`,
@@ -144,7 +143,6 @@ class Connection:
         """
         self.relay = relay
         self.broken = False
-        self.broke_in_group = False
         self.messages_taken = 0
         self._one_by_one = one_by_one
         self._owed = 0  # answers to commands that went out in a group; the last one is that to DATA
@@ -165,6 +163,11 @@ class Connection:
             if hasattr(self, "_smtp"):
                 self._smtp.close()
             raise RelayAway(_without_password(_text_of(problem), relay)[:_TEXT_LENGTH]) from None
+
+    @property
+    def broke_in_group(self) -> bool:
+        """Whether it broke while the answers to several commands were awaited: nobody knows at which."""
+        return self.broken and self._owed > 0
 
     def _open(self, address: str) -> None:
         code, greeting = self._smtp.connect(address, self.relay.port)
@@ -286,7 +289,6 @@ class Connection:
 
     def _break(self) -> None:
         self.broken = True
-        self.broke_in_group = self._owed > 0
         self._smtp.close()
 
 

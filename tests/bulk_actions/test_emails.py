@@ -4,6 +4,8 @@ import time
 import uuid
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bulk_actions import locks, slots
@@ -123,6 +125,15 @@ def test_what_the_server_refuses_has_failed_and_so_has_what_cannot_be_rendered(
         "ida1@moss.example": ("failed", "smtp_550"),
         "ida2@moss.example": ("succeeded", None),
     }
+
+
+def test_the_session_does_not_lie_idle_while_mails_are_rendered(
+    membership: Membership, status: LeadStatus, template: EmailTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_actions.actions.email._STIR_SECONDS", 0)
+    with CaptureQueriesContext(connection) as queries:
+        work(mail_job(membership, template, people(status, 5)))
+    assert [query["sql"] for query in queries].count("SELECT") == 5
 
 
 def test_after_a_pause_no_mail_leaves_and_other_mail_of_the_account_does(

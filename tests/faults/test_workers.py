@@ -36,7 +36,9 @@ VICTIMS = {
 
 
 @pytest.mark.parametrize("victims", VICTIMS.values(), ids=VICTIMS)
-def test_killed_in_mid_batch(stack: Stack, client: Client, victims: Callable[[Stack], list[psutil.Process]]) -> None:
+def test_a_kill_in_mid_batch_loses_and_doubles_nothing(
+    stack: Stack, client: Client, victims: Callable[[Stack], list[psutil.Process]]
+) -> None:
     job = client.start_edit(leads_per_minute=SLOW)
     client.wait_for_progress(job)
     client.recovers(job, killed_at_work(stack, client, lambda: victims(stack)), within=RECOVERY_SECONDS)

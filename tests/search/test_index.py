@@ -316,6 +316,21 @@ def crowd(organization: Organization, caller: Caller) -> Caller:
     return caller
 
 
+def test_the_commit_of_one_lead_reads_no_others(crowd: Caller) -> None:
+    lead = Lead.objects.filter(organization=crowd.organization)[700]
+    before = _rows_read()
+    Lead.objects.filter(pk=lead.pk).update(name="Oakvale Mills 1a")
+    rows("SET CONSTRAINTS ALL IMMEDIATE")
+    assert _rows_read() - before < 20
+
+
+def _rows_read() -> int:
+    told = rows("""
+        SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
+        WHERE relname IN ('search_leadwords', 'crm_lead')""")
+    return int(told[0][0])
+
+
 def email(condition: Json) -> Json:
     return related("lead", "contact_email", where(regular("contact_email", "email"), condition))
 
