@@ -9,9 +9,10 @@ from rest_framework.test import APIClient
 from crm import rates
 from crm.auth import make_api_key
 from crm.models import LeadStatus, Membership, Organization, User
-from tests import factories
+from tests import emptying, factories
 from tests.stack import Stack, open_home
 
+emptying.install()
 
 @pytest.fixture(autouse=True)
 def redis_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
