@@ -1,4 +1,4 @@
-"""`python -m bench.files [--quick] [--write-docs]`: how fast files are imported and exported, alone.
+"""`python -m bench.files [--repeats N] [--quick] [--write-docs]`: how fast files are imported and exported, alone.
 
 From the POST to the status `done`, with one bulk worker: a CSV of leads with a contact each, read, checked, staged,
 looked for by address and number, merged, with a result and a way back for every row. Against it COPY of the same into
@@ -154,7 +154,11 @@ def _calls(world: World, found: Filing) -> None:
     for number in range(CALLS):
         body = {
             "leads": [
-                {"name": f"Fir {number} {i}", "email": f"fir{i}@call{number}.example", "phone": f"+1556{number}{i:06d}"}
+                {
+                    "contact_name": f"Fir {number} {i}",
+                    "contact_email": f"fir{i}@call{number}.example",
+                    "contact_phone": f"+1556{number}{i:06d}",
+                }
                 for i in range(CALL_ROWS)
             ]
         }
@@ -180,6 +184,7 @@ def _key(world: World, dialect: str) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.files", description=__doc__)
+    parser.add_argument("--repeats", type=int, help=f"of each measurement; the median counts (default: {REPEATS})")
     parser.add_argument("--quick", action="store_true", help="few rows, once: to see that it works")
     parser.add_argument("--write-docs", action="store_true", help="write the rows into docs/performance.md")
     options = parser.parse_args()
@@ -188,7 +193,8 @@ def main() -> int:
     try:
         with temporary_home() as home:
             django.setup()  # not before the environment names the database
-            found = measure(home, *((QUICK_ROWS, QUICK_FEW, 1) if options.quick else (ROWS, FEW, REPEATS)))
+            sizes, repeats = ((QUICK_ROWS, QUICK_FEW), 1) if options.quick else ((ROWS, FEW), REPEATS)
+            found = measure(home, *sizes, options.repeats or repeats)
     except (DemoFailed, NotOurs, JobFailed) as problem:
         print(f"The benchmark failed: {problem}", file=sys.stderr)  # noqa: T201
         return 1

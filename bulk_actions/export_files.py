@@ -1,11 +1,16 @@
 """Where the files of exports lie, who may fetch them, and for how long."""
 
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.core import signing
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 from django.db.models.functions import Now
 
@@ -13,11 +18,23 @@ from bulk_actions.models import BulkAction, ExportFile
 from bulk_actions.states import Status
 from crm.errors import NotFound
 
+log = structlog.get_logger(__name__)
 _SALT = "bulk_actions.export_files"
 
 
 def storage() -> Storage:
     return storages["exports"]
+
+
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """A storage may have errors of its own, that nobody else knows: here all of them are `OSError`s."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as problem:
+        raise OSError(errno.EIO, "it refused, or did not answer") from problem
 
 
 def new_name(action: BulkAction, key: UUID) -> str:
@@ -26,10 +43,67 @@ def new_name(action: BulkAction, key: UUID) -> str:
     return f"{action.pk.hex}-{key.hex}.{ending}{'' if ending == 'xlsx' else '.gz'}"
 
 
-def make(name: str) -> None:
-    """An empty file, to be opened for writing."""
-    if storage().save(name, ContentFile(b"")) != name:
-        raise FileExistsError(name)
+class NewFile(io.RawIOBase):
+    """Written from its first byte to its last: no storage but a folder can go back in a file.
+
+    The file is there once this is closed, even if that is because of an error: then `discard` it. Raises `OSError`.
+    """
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        with _os_errors():
+            return self._file.write(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with _os_errors():
+                self._file.close()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(OSError) if kind else nullcontext():  # or it would hide what has happened
+            self.close()
+
+
+def new_file(name: str) -> NewFile:
+    """Raises `OSError`."""
+    with _os_errors():
+        if storage().save(name, ContentFile(b"")) != name:
+            raise FileExistsError(name)
+        return NewFile(storage().open(name, "wb"))
+
+
+def size_of(name: str) -> int:
+    """In bytes. Raises `OSError`."""
+    with _os_errors():
+        return storage().size(name)
+
+
+def opened(name: str) -> File:
+    """Raises `FileNotFoundError`; `OSError` while the storage does not answer."""
+    with _os_errors():
+        return storage().open(name, "rb")
+
+
+def delete(name: str) -> None:
+    """Whether it is there or not. Raises `OSError`."""
+    with _os_errors():
+        storage().delete(name)
+
+
+def discard(name: str) -> bool:
+    """As `delete`; says whether the storage did so. Else the next try does it, or who removes old files."""
+    try:
+        delete(name)
+    except OSError as problem:
+        log.warning("export.file_left", name=name, problem=str(problem))
+        return False
+    return True
 
 
 def finished_file(action: BulkAction) -> ExportFile | None:
@@ -59,14 +133,16 @@ def file_of_link(action_id: UUID | None, token: str) -> tuple[BulkAction, Export
 
 
 def forget_old_files(*, limit: int) -> int:
-    """Remove files that were begun more than `EXPORT_FILE_DAYS` ago, whatever became of them; says how many."""
+    """Remove files that were begun more than `EXPORT_FILE_DAYS` ago, whatever became of them; says how many.
+
+    It stops where the storage refuses.
+    """
     age = timedelta(days=settings.EXPORT_FILE_DAYS)
-    return remove(list(ExportFile.objects.filter(date_created__lt=Now() - age).order_by("date_created")[:limit]))
-
-
-def remove(files: list[ExportFile]) -> int:
-    """Remove the files, then what is known of them: cut off in between, it is done again."""
-    for file in files:
-        storage().delete(file.name)
+    n_removed = 0
+    for file in ExportFile.objects.filter(date_created__lt=Now() - age).order_by("date_created")[:limit]:
+        # The file first: cut off in between, it is done again.
+        if not discard(file.name):
+            break
         file.delete()
-    return len(files)
+        n_removed += 1
+    return n_removed

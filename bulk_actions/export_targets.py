@@ -1,29 +1,14 @@
-"""What an export is of: leads, or contacts or opportunities themselves. Of an export of opportunities the `params` are
-the filters of their list."""
+"""What an export is of: leads, or contacts or opportunities themselves."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
-from typing import cast
+from collections.abc import Sequence
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
 from bulk_actions.models import BulkAction, Kind
-from crm.api.close.conventions import CloseRequest
-from crm.api.close.opportunity_filters import filtered
 from crm.contacts import contacts_of
 from crm.models import Lead
 from crm.opportunities import opportunities_of
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """As much of a request as the filters read."""
-
-    query_params: Mapping[str, str]
-    tz: tzinfo
 
 
 def target_of(type: str, found: str) -> str:
@@ -36,7 +21,7 @@ def target_of(type: str, found: str) -> str:
 
 
 def takes_filters(action: BulkAction) -> bool:
-    """Whether its targets are found by the filters of the list of opportunities."""
+    """Whether its targets are found by the filters of the list of opportunities (`export_filters`)."""
     return action.kind == Kind.EXPORT and action.params["type"] == "opps"
 
 
@@ -50,21 +35,3 @@ def targets_left(action: BulkAction, keys: Sequence[UUID]) -> set[UUID]:
     else:
         rows = Lead.objects.filter(organization=action.organization_id)
     return set(rows.filter(pk__in=keys).values_list("pk", flat=True))
-
-
-def opportunities_to_export(action: BulkAction) -> QuerySet:
-    """A queryset of their ids, oldest first."""
-    zone = action.params["zone"]
-    tz = ZoneInfo(zone) if isinstance(zone, str) else timezone(timedelta(seconds=zone))
-    rows = opportunities_of(action.organization_id)
-    return narrowed(rows, action.params["params"], tz).order_by("pk").values_list("pk")
-
-
-def stored_zone(tz: tzinfo) -> str | float:
-    """The name of a zone, or how many seconds it is east of UTC: what `params` keep of it."""
-    return tz.key if isinstance(tz, ZoneInfo) else datetime.now(tz).utcoffset().total_seconds()
-
-
-def narrowed(rows: QuerySet, filters: Mapping[str, str], tz: tzinfo) -> QuerySet:
-    """Those that the filters let through; days are those of `tz`. Raises `FieldErrors` for a filter that is wrong."""
-    return filtered(cast(CloseRequest, _Asked(filters, tz)), rows)

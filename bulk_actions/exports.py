@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from bulk_actions import export_columns, export_objects, locks
 from bulk_actions.errors import JobImpossible
-from bulk_actions.export_files import make, new_name, storage
+from bulk_actions.export_files import delete, discard, new_file, new_name, size_of
 from bulk_actions.export_steps import Steps, Stopped
 from bulk_actions.export_targets import targets_left
 from bulk_actions.models import Batch, BulkAction
@@ -87,11 +87,10 @@ def _write(action: BulkAction, file_id: UUID, steps: Steps) -> None:
     reader: Reader = (export_objects if is_objects else export_columns).Reader(action)
     name = new_name(action, file_id)
     for left in steps.names():  # of earlier tries; first the file, or nobody would know of it any more
-        storage().delete(left)
+        delete(left)
     steps.begin(name)
     try:
-        make(name)
-        with storage().open(name, "wb") as out:
+        with new_file(name) as out:
             n_rows = write_table(
                 out,
                 str(params["format"]),
@@ -99,24 +98,29 @@ def _write(action: BulkAction, file_id: UUID, steps: Steps) -> None:
                 _rows(action, reader, steps),
                 # In JSON dates are as the API shows them (close-api.md 4.13).
                 dates=DateFormat.ORIGINAL if is_objects else DateFormat(params["date_format"]),
+                mark=bool(params["bom"]),
                 phones=reader.phones,
+                raw=bool(params["raw"]),
                 compressed=params["format"] != "xlsx",
             )
-        steps.end(n_rows, storage().size(name))
+        steps.end(n_rows, size_of(name))
     except BaseException:
-        storage().delete(name)
+        discard(name)
         raise
 
 
 def _rows(action: BulkAction, reader: Reader, steps: Steps) -> Iterator:
     """Every row, in the job's order. A part is noted as done once the next one is asked for."""
     after, n_rows = 0, 0
+    is_row_each = action.target != "lead" or action.params["type"] == "leads"
     batches = Batch.objects.filter(action=action.pk)
     while batch := batches.filter(rank__gt=after).order_by("rank").first():
+        n_before = n_rows
         for row in reader.rows(batch.lead_ids):
             n_rows += 1
             yield row
-        there = targets_left(action, batch.lead_ids)
+        is_whole = is_row_each and n_rows - n_before == batch.n_leads
+        there = set(batch.lead_ids) if is_whole else targets_left(action, batch.lead_ids)
         written = [key for key in batch.lead_ids if key in there]
         steps.part_done(batch.pk, written, [key for key in batch.lead_ids if key not in there], n_rows)
         if _ending.is_set():

@@ -22,10 +22,10 @@ from bulk_actions import dry_runs
 from bulk_actions.errors import JobImpossible
 from bulk_actions.merged import done_to_contacts, done_to_leads
 from bulk_actions.models import Batch, BulkAction, LeadOutcome, Outcome
-from crm.import_rows import row_of
 from crm.merging import Key, Merged, OnDuplicate, RowResult, Rules, Subject, merge_rows
 from crm.merging import Outcome as RowOutcome
 from crm.models import Contact, CustomField
+from crm.staged_rows import row_of
 
 SKIPPED = "The row is about a record that is there, and such rows are to be skipped."
 _MESSAGES = {
@@ -39,7 +39,7 @@ _ROWS = """
     SELECT id::text, data, code, message FROM bulk_actions_importrow
     WHERE id IN (SELECT unnest(lead_ids) FROM bulk_actions_batch WHERE id = %s) ORDER BY number
 """
-_TOUCHED = "SELECT id, date_updated, date_created FROM crm_lead WHERE id = ANY(%s)"
+_TOUCHED = "SELECT id, date_updated AT TIME ZONE 'UTC', date_created >= %s FROM crm_lead WHERE id = ANY(%s)"
 _WRITE_ROWS = """
     UPDATE bulk_actions_importrow AS row
     SET outcome = told.outcome, lead_id = told.lead_id, contact_id = told.contact_id,
@@ -52,7 +52,7 @@ _WRITE_BATCH = """
     UPDATE bulk_actions_batch
     SET changed_ids = nullif(%(changed)s::uuid[], '{}'), before = %(before)s::jsonb,
         n_succeeded = cardinality(%(changed)s::uuid[]), n_skipped = %(n_skipped)s, n_failed = %(n_failed)s,
-        n_unchanged = %(n_unchanged)s, date_done = statement_timestamp()
+        n_unchanged = %(n_unchanged)s, n_created = %(n_created)s, date_done = statement_timestamp()
     WHERE id = %(batch)s
 """
 
@@ -160,11 +160,8 @@ def _befores(
 def _touched(action: BulkAction, leads: set[UUID], new: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
     """When each lead was last written to, and whether this job has made it. Those of `new` are of one moment."""
     with connection.cursor() as cursor:
-        cursor.execute(_TOUCHED, [[*new[:1], *leads.difference(new)]])
-        found = {
-            key: (updated.isoformat(), action.date_started is not None and created >= action.date_started)
-            for key, updated, created in cursor.fetchall()
-        }
+        cursor.execute(_TOUCHED, [action.date_started, [*new[:1], *leads.difference(new)]])
+        found = {key: (f"{updated.isoformat()}+00:00", bool(mine)) for key, updated, mine in cursor.fetchall()}
     return found | dict.fromkeys(new, found[new[0]]) if new else found
 
 
@@ -215,6 +212,7 @@ def _write(
         "n_skipped": n_skipped,
         "n_failed": n_failed,
         "n_unchanged": len(told) - len(changed) - len(exceptions),
+        "n_created": sum(one["outcome"] == RowOutcome.CREATED for one in told),
     }
     with connection.cursor() as cursor:
         cursor.execute(_WRITE_ROWS, [json.dumps(told)])

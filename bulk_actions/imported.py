@@ -72,3 +72,6 @@ class ImportRow(Keyed):
                 fields=["action", "code", "number"], name="import_row_problem", condition=Q(code__isnull=False)
             )
         ]
+
+    def __str__(self) -> str:
+        return f"Row {self.number}"

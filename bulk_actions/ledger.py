@@ -209,13 +209,16 @@ _SKIP_GONE = """
 
 
 def record_failure(batch_id: int, code: str, message: str) -> None:
-    """The one lead of this batch cannot be changed: write that down, and why."""
+    """The one lead of this batch cannot be changed, or the one row of a file merged: write that down, and why."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             WITH failed AS (
                 UPDATE bulk_actions_batch SET n_failed = 1, date_done = clock_timestamp()
-                WHERE id = %(batch)s AND n_leads = 1 RETURNING id, action_id, lead_ids)
+                WHERE id = %(batch)s AND n_leads = 1 RETURNING id, action_id, lead_ids),
+            told AS (
+                UPDATE bulk_actions_importrow AS row
+                SET outcome = 'failed', code = %(code)s, message = %(message)s FROM failed WHERE row.id = lead_ids[1])
             INSERT INTO bulk_actions_leadoutcome (action_id, batch_id, lead_id, outcome, code, message)
             SELECT action_id, id, lead_ids[1], 'failed', %(code)s, %(message)s FROM failed
             """,

@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from bulk_actions import doorbell, locks, seals, staging, undoing
 from bulk_actions.actions import ACTIONS
-from bulk_actions.export_targets import opportunities_to_export, takes_filters
+from bulk_actions.export_filters import Filters, opportunities
+from bulk_actions.export_targets import takes_filters
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
@@ -151,7 +152,7 @@ def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
 def target_queryset(action: BulkAction) -> QuerySet:
     """The leads of the job, or of the other objects that its query finds: a queryset of their ids, in its order."""
     if takes_filters(action):
-        return opportunities_to_export(action)
+        return opportunities(Filters.of(action), action.organization_id).values_list("pk")
     queryset = matching(Resolved.from_json(action.resolved_query), action.organization_id)
     return queryset.values_list("lead" if queryset.model is not Lead and action.target == "lead" else "pk")
 

@@ -1,5 +1,6 @@
 """What a merge did, lead by lead: as the ledger keeps it."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import connection
@@ -67,6 +68,21 @@ def done_to_contacts(merged: Merged) -> dict[UUID, dict[str, object]]:
     for table, key in [*(("contact", key) for key in merged.new_contacts), *merged.new_details]:
         about(key)["made"].append({"table": table, "id": str(key)})
     return done
+
+
+def in_one(first: Mapping[str, list], then: Mapping[str, list]) -> dict[str, object]:
+    """What two merges did to one contact, one after the other: of each value the first before and the last after."""
+    changes = {(change["table"], change["id"]): change for change in first["changes"]}
+    for change in then["changes"]:
+        record = (change["table"], change["id"])
+        earlier = changes.get(record, {"before": {}, "after": {}})
+        fresh = {name: value for name, value in change["before"].items() if name not in earlier["after"]}
+        changes[record] = {
+            **change,
+            "before": {**fresh, **earlier["before"]},
+            "after": {**earlier["after"], **change["after"]},
+        }
+    return {"changes": list(changes.values()), "made": [*first["made"], *then["made"]]}
 
 
 def _told(change: Change) -> dict[str, object]:

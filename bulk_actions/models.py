@@ -134,7 +134,7 @@ class BulkAction(Keyed, Dated):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.pk}"
+        return f"{self.get_kind_display()} {self.pk}"
 
     @property
     def api_id(self) -> str:
@@ -151,9 +151,8 @@ class BulkAction(Keyed, Dated):
 
     @property
     def is_over_contacts(self) -> bool:
-        """Whether its targets are contacts: it is the undo of an import of such."""
-        is_undo = self.kind == Kind.IMPORT and self.undo_of_id is not None
-        return is_undo and self.params.get("records") == "contacts"
+        """Whether its targets are contacts: an import of such within a call, or the undo of any import of such."""
+        return self.kind == Kind.IMPORT and not self.is_of_file and self.params.get("records") == "contacts"
 
     @property
     def target(self) -> str:
@@ -203,7 +202,8 @@ class Batch(models.Model):
     Pending until `date_done` is set. `changed_ids` are the leads that were changed and `before` (a JSON list in the
     same order) what they held; null `changed_ids` in a done batch means that no lead of it was changed. Skipped and
     failed leads have a `LeadOutcome`; all others of `lead_ids` are unchanged.
-    `n_succeeded + n_unchanged + n_skipped + n_failed == n_leads` once done; all four are 0 before.
+    `n_succeeded + n_unchanged + n_skipped + n_failed == n_leads` once done; all four are 0 before. Of an import from a
+    file, `n_created` rows have made a record.
 
     In a job that sends mail, `mail_ids` are the mails that were reserved, and `mail_places` (in the same order) the
     places of their leads in `lead_ids`, from 1 on. What became of them says the outbox; what was skipped or failed
@@ -236,6 +236,7 @@ class Batch(models.Model):
     n_unchanged = models.IntegerField(db_default=0)
     n_skipped = models.IntegerField(db_default=0)
     n_failed = models.IntegerField(db_default=0)
+    n_created = models.IntegerField(db_default=0)
     date_done = models.DateTimeField(null=True)
 
     class Meta:

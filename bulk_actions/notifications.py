@@ -66,7 +66,7 @@ def _body(action: BulkAction) -> str:
 
 
 def _targets(action: BulkAction) -> str:
-    return "Deals" if action.kind in OVER_DEALS else "Rows" if action.is_of_file else "Leads"
+    return {"opportunity": "Deals", "contact": "Contacts", "row": "Rows"}.get(action.target, "Leads")
 
 
 def _body_of_export(action: BulkAction) -> str:

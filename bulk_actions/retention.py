@@ -36,7 +36,7 @@ _ERASE_LOCK_SECONDS = 30.0
 
 def purge() -> None:
     """One run of the minute: leads that were deleted long ago, old ledgers, old answers to be repeated, what is noted
-    of mail that came in long ago, ended sessions, old deliveries to webhooks, files of exports."""
+    of mail that came in long ago, ended sessions, old deliveries to webhooks, files of exports and imports."""
     deadline = time.monotonic() + _SECONDS
     for _ in range(PIECE // _TRANSACTION):
         if purge_deleted(older_than=timedelta(days=settings.LEAD_PURGE_DAYS), limit=_TRANSACTION) < _TRANSACTION:
@@ -61,7 +61,8 @@ def forget_purged(deadline: float) -> None:
         leads = list(PurgedLead.objects.filter(organization=organization_id).order_by("lead_id")[:PIECE])
         ids = [lead.lead_id for lead in leads]
         forget_mails(organization_id, ids, [address for lead in leads for address in lead.addresses])
-        scrubbed = scrub_ledgers(organization_id, ids, wait_seconds=_LOCK_SECONDS, deadline=deadline)
+        people = [key for lead in leads for key in lead.contacts]
+        scrubbed = scrub_ledgers(organization_id, [*ids, *people], wait_seconds=_LOCK_SECONDS, deadline=deadline)
         if scrubbed.is_complete:
             PurgedLead.objects.filter(pk__in=ids).delete()
             log.info("retention.leads_purged", organization_id=str(organization_id), n_leads=len(ids))
@@ -137,9 +138,11 @@ def erase(lead_id: UUID, organization_id: UUID) -> tuple[dict[str, int], bool]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{_ERASE_LOCK_SECONDS:.0f}s"])
     removed = purge_lead(lead_id)
+    gone = [lead_id]
     for lead in PurgedLead.objects.filter(pk=lead_id):
         removed["mails emptied"] = forget_mails(organization_id, [lead_id], lead.addresses)
-    scrubbed = scrub_ledgers(organization_id, [lead_id], wait_seconds=_ERASE_LOCK_SECONDS)
+        gone += lead.contacts
+    scrubbed = scrub_ledgers(organization_id, gone, wait_seconds=_ERASE_LOCK_SECONDS)
     if scrubbed.is_complete:
         PurgedLead.objects.filter(pk=lead_id).delete()
     removed["batches emptied"] = scrubbed.n_batches

@@ -14,11 +14,12 @@ from bulk_actions.models import BulkAction, ImportRow, Upload
 from bulk_actions.states import Status
 from bulk_actions.targets import outcomes_of
 from crm.copying import copy_rows
-from crm.files.encodings import FALLBACKS
+from crm.files.encodings import fallbacks_of
 from crm.files.opening import Options, Table
 from crm.files.problems import FileProblem
 from crm.files.rows import RowProblem
-from crm.import_rows import Fields, ImportReader, RowFault
+from crm.import_fields import Fields
+from crm.import_rows import ImportReader, RowFault
 
 PIECE = 5_000  # rows staged in one transaction, so that a crash or a pause costs no more than reading them again
 
@@ -44,7 +45,7 @@ def targets_of(action: BulkAction) -> tuple[str, tuple[object, ...]]:
 
 def options_of(params: dict) -> Options:
     return Options(
-        fallbacks=params.get("fallbacks") or FALLBACKS, sheet=params.get("sheet"), raw=bool(params.get("raw"))
+        fallbacks=fallbacks_of(params.get("encoding")), sheet=params.get("sheet"), raw=bool(params.get("raw"))
     )
 
 

@@ -9,7 +9,7 @@ from config.logs import logging_settings
 from config.values import env
 
 HOME = Home.from_environment()
-# web, worker, mail, control, beat, command: names connections and logs
+# web, worker, files, mail, control, beat, command: names connections and logs
 ROLE = env.str("DROVER_ROLE", default="command")
 
 DEBUG = False

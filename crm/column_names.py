@@ -12,7 +12,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lead.id": ("lead id", "リードID", "会社ID", "company id"),
     "lead.name": (
         "company", "company name", "lead", "lead name", "organization", "organisation", "organization name", "account",
-        "account name", "business name", "会社", "会社名", "企業名", "法人名", "取引先", "取引先名", "社名", "組織名",
+        "account name", "business name", "associated company", "会社", "会社名", "企業名", "法人名", "取引先",
+        "取引先名", "社名", "組織名",
         "団体名", "貴社名", "御社名", "リード名", "顧客名",
     ),
     "lead.name_kana": (
@@ -33,7 +34,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ステージ", "進捗", "リードステータス", "商談状況",
     ),
     "lead.owner": (
-        "owner", "lead owner", "account owner", "assigned to", "assignee", "sales rep", "owner email", "担当",
+        "owner", "lead owner", "account owner", "contact owner", "company owner", "assigned to", "assignee",
+        "sales rep", "owner email", "担当",
         "担当営業", "営業担当", "営業担当者", "所有者", "自社担当者", "弊社担当", "弊社担当者",
     ),
     "lead.phone": (
@@ -50,9 +52,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "employee count", "employees", "number of employees", "no of employees", "headcount", "company size", "staff",
         "従業員数", "社員数", "従業員", "企業規模",
     ),
-    "lead.source_platform": ("source platform", "source", "lead source", "channel", "流入元", "獲得元", "媒体"),
-    "lead.source_type": ("source type", "獲得方法", "獲得経路", "流入経路", "経路"),
-    "lead.lifecycle": ("lifecycle", "lifecycle stage", "ライフサイクル"),
+    # These take few words. What others call a source or a stage of life holds any: it would fail every row.
+    "lead.source_platform": ("source platform",),
+    "lead.source_type": ("source type",),
+    "lead.lifecycle": ("lifecycle",),
     "lead.lead_line": ("lead line", "buyer or seller"),
     "lead.score": ("score", "lead score", "スコア", "点数"),
     "lead.qualified": ("qualified", "is qualified", "有望", "見込み"),
@@ -64,19 +67,26 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lead.contacts": (),
     "address.label": ("address label", "address type", "住所種別"),
     "address.address_1": (
-        "address", "address 1", "address line 1", "street", "street address", "company address", "住所", "住所1",
+        "address", "address 1", "address line 1", "street", "street address", "company address", "billing street",
+        "mailing street", "住所", "住所1",
         "所在地", "番地", "町名番地", "本社所在地", "会社住所",
     ),
     "address.address_2": (
         "address 2", "address line 2", "suite", "apartment", "building", "住所2", "建物", "建物名", "ビル名",
         "マンション名",
     ),
-    "address.city": ("city", "town", "市区町村", "市町村", "市区", "市"),
-    "address.state": ("state", "province", "region", "prefecture", "county", "都道府県", "県", "府県", "地域"),
-    "address.zipcode": (
-        "zip", "zipcode", "zip code", "postal code", "post code", "postcode", "郵便番号", "郵便",
+    "address.city": ("city", "town", "billing city", "mailing city", "市区町村", "市町村", "市区", "市"),
+    "address.state": (
+        "state", "province", "region", "prefecture", "county", "state/region", "state/province",
+        "billing state/province", "mailing state/province", "都道府県", "県", "府県", "地域",
     ),
-    "address.country": ("country", "country code", "国", "国名", "国コード"),
+    "address.zipcode": (
+        "zip", "zipcode", "zip code", "postal code", "post code", "postcode", "zip/postal code",
+        "billing zip/postal code", "mailing zip/postal code", "郵便番号", "郵便",
+    ),
+    "address.country": (
+        "country", "country code", "country/region", "billing country", "mailing country", "国", "国名", "国コード",
+    ),
     "contact.id": ("contact id", "連絡先ID", "担当者ID", "コンタクトID"),
     "contact.name": (
         "contact", "contact name", "full name", "person", "person name", "contact person", "primary contact", "氏名",
@@ -96,12 +106,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "contact.email": (
         "email", "e-mail", "mail", "email address", "e-mail address", "mail address", "contact email", "work email",
-        "business email", "primary email", "メール", "メールアドレス", "Eメール", "Eメールアドレス", "電子メール",
+        "business email", "primary email", "personal email", "email 1", "メール", "メールアドレス", "Eメール",
+        "Eメールアドレス", "電子メール",
         "電子メールアドレス", "担当者メール", "担当者メールアドレス", "連絡先メール",
     ),
     "contact.phone": (
         "phone", "phone number", "telephone", "telephone number", "tel", "tel no", "mobile", "mobile phone", "cell",
-        "cell phone", "mobile number", "contact phone", "work phone", "direct phone", "電話", "電話番号", "TEL番号",
+        "cell phone", "mobile number", "contact phone", "work phone", "direct phone", "mobile phone number",
+        "business phone", "電話", "電話番号", "TEL番号",
         "携帯", "携帯電話", "携帯番号", "携帯電話番号", "連絡先電話番号", "直通", "直通電話", "担当者電話番号",
     ),
     "contact.emails": (
@@ -140,6 +152,8 @@ _OWN_FIELDS: dict[Records, dict[str, str]] = {
 }  # fmt: skip
 # What the name of a lead is made of where it has none, so never in place of its name.
 _ELSE = {"displayname": "lead.name"}
+# Where a person has a phone and a mobile phone, the second one is a further number of theirs.
+_FURTHER = {"contact.email": "contact.emails", "contact.phone": "contact.phones"}
 # Lists of objects have these very names (JSONL, as the API answers); in other files they may be anything.
 _EXACT = {"addresses": "lead.addresses", "contacts": "lead.contacts"}
 
@@ -148,6 +162,7 @@ FIELDS = tuple(_NAMES)
 
 def suggest(header: Sequence[str], records: Records = "leads") -> dict[int, str]:
     """The field of each column that is understood, by the column's place from 0 on; each field once, the first wins.
+    A second column of addresses or numbers holds further ones of the person.
 
     A plain `email` or `phone` is a contact's, of leads too; the company's own say so (`company email`, 代表電話).
     """
@@ -157,10 +172,10 @@ def suggest(header: Sequence[str], records: Records = "leads") -> dict[int, str]
         if field is not None and field not in found.values():
             found[place] = field
     for place, name in enumerate(header):
-        field = _ELSE.get(_plain(name))
-        if field is not None and field not in found.values():
+        field = _ELSE.get(_plain(name)) or _FURTHER.get(_FIELD_OF[records].get(_plain(name), ""))
+        if place not in found and field is not None and field not in found.values():
             found[place] = field
-    return found
+    return dict(sorted(found.items()))
 
 
 def _plain(name: str) -> str:

@@ -55,7 +55,7 @@ def contact_name(contact: Contact) -> str | None:
 
 
 def split_name(contact: Contact) -> tuple[str, str]:
-    """First and last name, for a dialect that has both: as given, or the name split at its last blank.
+    """First and last name, for a dialect that has both: as given, or the name split at its last blank (U+3000 is one).
 
     A name of one word is a first name, and so it stays when it is put together again.
     """
@@ -66,8 +66,8 @@ def split_texts(name: str | None, first_name: str | None, last_name: str | None)
     """`split_name` of the three columns."""
     if first_name or last_name:
         return first_name or "", last_name or ""
-    first, _, last = (name or "").strip().rpartition(" ")
-    return (first.strip(), last) if first else (last, "")
+    first, *last = (name or "").rsplit(maxsplit=1) or [""]
+    return (first.strip(), last[0]) if last else (first.strip(), "")
 
 
 @transaction.atomic

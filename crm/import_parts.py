@@ -6,18 +6,16 @@ the other.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-
+from crm.countries import COUNTRIES
 from crm.custom_values import Stored
 from crm.files.rows import Cell
 from crm.merging.rows import ADDRESS_COLUMNS
 from crm.models import CustomField
 from crm.phones import stored_phone
-from crm.text import LONGEST_TEXT, clean_text
+from crm.text import LONGEST_EMAIL, LONGEST_TEXT, clean_text, is_email
 
 # The longest text of each column, in characters: what Close's API takes, else what people mean.
 TEXTS: Mapping[str, int] = {
@@ -28,20 +26,13 @@ TEXTS: Mapping[str, int] = {
     **{f"address.{name}": LONGEST_TEXT for name in ADDRESS_COLUMNS if name != "country"},
 }  # fmt: skip
 _OF_PARAGRAPHS = ("lead.description", "contact.note")  # blanks around them are theirs
+_NO_EMAIL = "This is no email address."
+_SEVERAL = "These are several addresses: map the column to contact.emails."
 _LONGEST_PHONE = 100
 _LONGEST_TYPE = 50
 _MOST = 500  # items of a list, as in a request of Close's API
 _CONTACT_TEXTS = ("name", "first_name", "last_name", "title", "note", "external_id")
 _CODE = re.compile(r"[A-Za-z]{2}")
-# Other files say it in words.
-_COUNTRIES = {
-    "日本": "JP", "日本国": "JP", "japan": "JP", "usa": "US", "u.s.a.": "US", "united states": "US",
-    "united states of america": "US", "アメリカ": "US", "米国": "US", "united kingdom": "GB", "england": "GB",
-    "イギリス": "GB", "英国": "GB", "china": "CN", "中国": "CN", "south korea": "KR", "韓国": "KR", "taiwan": "TW",
-    "台湾": "TW", "canada": "CA", "カナダ": "CA", "australia": "AU", "オーストラリア": "AU", "germany": "DE",
-    "ドイツ": "DE", "france": "FR", "フランス": "FR", "india": "IN", "インド": "IN", "singapore": "SG",
-    "シンガポール": "SG",
-}  # fmt: skip
 
 T = TypeVar("T")
 ReadCustom = Callable[[CustomField, Cell], Stored | None]
@@ -78,12 +69,10 @@ def plain_text(field: str, cell: Cell) -> str:
 
 
 def email_of(text: str) -> str:
-    try:
-        validate_email(text)
-    except ValidationError:
-        raise Bad("bad_email", "This is no email address.") from None
-    if len(text) > 254:
-        raise Bad("bad_email", "The address has more than 254 characters.")
+    if len(text) > LONGEST_EMAIL:
+        raise Bad("bad_email", f"The address has more than {LONGEST_EMAIL} characters.")
+    if not is_email(text):
+        raise Bad("bad_email", _SEVERAL if text.count("@") > 1 else _NO_EMAIL)
     return text
 
 
@@ -98,10 +87,8 @@ def url_of(text: str) -> str:
 
 
 def country_of(text: str) -> str:
-    """The two-letter code."""
-    if _CODE.fullmatch(text):
-        return text.upper()
-    code = _COUNTRIES.get(text.casefold())
+    """The two-letter code, of a name too."""
+    code = COUNTRIES.get(text.casefold()) or (text.upper() if _CODE.fullmatch(text) else None)
     if code is None:
         raise Bad("unknown_country", "A country is given by its two-letter code, such as JP.")
     return code
@@ -115,17 +102,22 @@ _REACHES: Mapping[str, tuple[str, str, Callable[[str], str], str]] = {
 }
 
 
-def read_reaches(name: str, cell: Cell) -> list[dict[str, str]]:
+def read_reaches(name: str, cell: Cell, separator: str | None = None) -> list[dict[str, str]]:
     """The `emails`, `phones` or `urls` of a contact, each `{"text", "type"}` (`crm.merging.Reach`)."""
     key, default_type, read, separators = _REACHES[name]
     found = []
-    for item in _listed(cell, separators):
+    for item in _listed(cell, re.escape(separator) if separator else separators):
         said, type_ = (item.get(key), item.get("type")) if isinstance(item, dict) else (item, None)
         if not isinstance(said, str) or not said.strip():
             raise Bad("bad_list", f"Each item must be a text, or an object with {key} and type.")
         type_ = clean_text(default_type if is_blank(type_) else type_, path="type", limit=_LONGEST_TYPE)
         found.append({"text": read(clean_text(said.strip(), path=key)), "type": type_})
     return found
+
+
+def show_reaches(name: str, found: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """What `read_reaches` gave, as the API spells it."""
+    return [{_REACHES[name][0]: one["text"], "type": one["type"]} for one in found]
 
 
 def read_addresses(cell: Cell) -> list[dict[str, str]]:
@@ -145,11 +137,18 @@ def _address(item: Mapping[str, Cell]) -> dict[str, str]:
 def read_contacts(
     cell: Cell, custom_fields: Mapping[str, CustomField], read_custom: ReadCustom
 ) -> list[dict[str, object]]:
-    """The contacts of a lead, each as a row of which only the contact's parts are said (`import_rows.row_of`).
+    """The contacts of a lead, each as a row of which only the contact's parts are said (`staged_rows.row_of`).
 
     `custom_fields` are those of contacts by what objects call them; `read_custom` reads a value of one.
     """
     return [_numbered(place, _contact, item, custom_fields, read_custom) for place, item in enumerate(_objects(cell))]
+
+
+def show_contact(found: Mapping[str, Any], show_custom: Callable[[str, Stored], object]) -> dict[str, object]:
+    """One that `read_contacts` gave, as the API spells it."""
+    reaches = {name: show_reaches(name, found[name]) for name in _REACHES if name in found}
+    custom = {f"custom.cf_{key}": show_custom(key, value) for key, value in found["contact_custom"].items()}
+    return {**found["contact"], **reaches, **custom}
 
 
 def _numbered(place: int, read: Callable[..., T], *given: object) -> T:

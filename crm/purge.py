@@ -21,10 +21,10 @@ _PURGE = """
 WITH doomed AS MATERIALIZED ({doomed}),
 people AS MATERIALIZED (SELECT contact.id FROM crm_contact AS contact JOIN doomed ON doomed.id = contact.lead_id),
 noted AS (
-    INSERT INTO crm_purgedlead (lead_id, organization_id, addresses)
+    INSERT INTO crm_purgedlead (lead_id, organization_id, addresses, contacts)
     SELECT id, organization_id, ARRAY(
         SELECT email FROM crm_contactemail JOIN crm_contact AS contact ON contact.id = contact_id
-        WHERE contact.lead_id = doomed.id)
+        WHERE contact.lead_id = doomed.id), ARRAY(SELECT id FROM crm_contact WHERE lead_id = doomed.id)
     FROM doomed),
 emails AS (DELETE FROM crm_contactemail WHERE contact_id IN (SELECT id FROM people)),
 phones AS (DELETE FROM crm_contactphone WHERE contact_id IN (SELECT id FROM people)),

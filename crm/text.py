@@ -2,9 +2,13 @@
 
 import re
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
 from crm.errors import FieldErrors
 
 LONGEST_TEXT = 32_000  # characters of one value
+LONGEST_EMAIL = 254  # characters; RFC 5321 4.5.3.1.3, less the angle brackets
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -22,6 +26,15 @@ def clean_text(value: object, *, path: str, limit: int = LONGEST_TEXT) -> str:
     if not is_storable(value):
         raise FieldErrors({path: "Value contains characters that cannot be stored."})
     return value
+
+
+def is_email(text: str) -> bool:
+    """Whether `text` may stand as the address of a contact or a company. `crm.mail.addresses` judges who is mailed."""
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= LONGEST_EMAIL
 
 
 def clean_name(value: object, *, path: str, limit: int = 255) -> str:

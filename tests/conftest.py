@@ -14,6 +14,7 @@ from tests.stack import Stack, open_home
 
 emptying.install()
 
+
 @pytest.fixture(autouse=True)
 def redis_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure Redis is left alone for a while, by the whole process: not into the next test."""

@@ -132,7 +132,8 @@ def test_the_table_of_blueai_names_every_address_that_is_served_and_no_other() -
     for paths, methods, *tests in rows_of(PROJECT / "docs/api-compatibility.md", "## BlueAI")[1:]:
         for path in words_in_code(paths) if "tests/" in str(tests) else []:
             told[resolve(f"/api/v1{path.replace('{id}', 'x')}/").func.view_class] = set(methods.split(", "))
-    served = served_views("api/v1/crm/") | served_views("api/v1/auth/") | served_views("api/v1/api-keys/")
+    me = resolve("/api/v1/me/").func.view_class  # shared with Close
+    served = served_views("api/v1/crm/") | served_views("api/v1/auth/") | served_views("api/v1/api-keys/") | {me}
     assert told == {
         view: {method.upper() for method in ("get", "post", "put", "patch", "delete") if hasattr(view, method)}
         for view in served

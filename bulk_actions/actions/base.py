@@ -77,8 +77,8 @@ class Written:
 
 
 class Action(Protocol):
-    """One kind. What it means for a batch of leads stands in one file of this package: it is either a `Changing`, a
-    `Mailing`, or a `Subscribing`."""
+    """One kind. What it means for a batch of targets stands in one file of this package: it is a `Changing`, a
+    `Mailing`, a `Subscribing` or a `Merging`. An export alone has no batches to be worked (`bulk_actions.exports`)."""
 
     kind: Kind
     permission: Permission

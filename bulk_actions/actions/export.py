@@ -10,8 +10,8 @@ class Export:
     """`params`, resolved at the POST:
 
     `type` (a key of `_WHAT`), `format` (of `crm.files.writing.FORMATS`), `date_format`, `fields` (null: all),
-    `include_activities`, `include_smart_fields`, `include_custom_objects`, `include_addresses`; of `opps` alone
-    `params`, the filters of the list of opportunities, and `zone`, in which their days are meant.
+    `raw`, `bom`, `include_activities`, `include_smart_fields`, `include_custom_objects`, `include_addresses`; of
+    `opps` alone what is kept of `Filters` (`bulk_actions.export_filters`).
     """
 
     kind = Kind.EXPORT

@@ -30,9 +30,9 @@ def facts_of_export(job: BulkAction) -> list[tuple[str, object]]:
     return [*facts, ("File", f"{filesizeformat(file.size)}, kept until {until:%Y-%m-%d %H:%M} UTC")]
 
 
-def sentence_of_filters(job: BulkAction) -> str | None:
-    """Of an export by the filters of the list of opportunities: those; None for one by a query."""
+def sentence_of_export(job: BulkAction) -> str | None:
+    """Of one by the filters of the list of opportunities: those; None for one by a query."""
     if job.params["type"] != "opps":
-        return None
+        return "Every lead." if job.s_query is None else None
     filters = ", ".join(f"{name} = {value}" for name, value in job.params["params"].items())
     return f"Opportunities where {filters}." if filters else "Every opportunity."

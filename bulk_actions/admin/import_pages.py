@@ -27,6 +27,9 @@ _COLOURS = {"created": "success", "updated": "info", "skipped": "warning", "fail
 
 @admin.register(Upload)
 class UploadAdmin(ReadOnlyAdmin):
+    class Media:
+        css = {"all": ["bulk_actions/jobs.css"]}
+
     list_display = ("name", "size_in_words", "organization", "created_by", "created_ago")
     list_select_related = ("organization", "created_by")
     search_fields = ("name", "created_by__email", "organization__name")
@@ -55,7 +58,10 @@ class UploadAdmin(ReadOnlyAdmin):
 class ImportRowAdmin(LargeTableAdmin):
     """Reached from its job. What it refers to may be gone, and is never joined."""
 
-    list_display = ("number", "line", "outcome_label", "code", "message", "column_name", "value")
+    class Media:
+        css = {"all": ["bulk_actions/jobs.css"]}
+
+    list_display = ("number", "line", "outcome_label", "message", "column_name", "value", "job")
     search_fields = ("code",)
     search_help_text = "Id of a row or of its job"
     id_lookups = ("pk", "action")
@@ -66,7 +72,7 @@ class ImportRowAdmin(LargeTableAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ImportRow]:
-        return super().get_queryset(request).defer("data")
+        return super().get_queryset(request).defer("data").prefetch_related("action")
 
     @display(description="Outcome", label=_COLOURS)
     def outcome_label(self, row: ImportRow) -> str:
@@ -74,8 +80,10 @@ class ImportRowAdmin(LargeTableAdmin):
 
     @admin.display(description="Import")
     def job(self, row: ImportRow) -> SafeString | str:
-        job = BulkAction.objects.filter(pk=row.action_id).first()
-        return job_link(job) if job else "-"
+        try:
+            return job_link(row.action)
+        except BulkAction.DoesNotExist:
+            return "-"
 
     @admin.display(description="What it says")
     def said(self, row: ImportRow) -> SafeString | str:
@@ -125,14 +133,20 @@ def rows_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
             ]
             for row in rows
         ],
-        "nothing": f"No row is {outcomes[0]}." if chosen else "No row has been read yet.",
+        "nothing": _nothing(chosen.get("outcome")),
     }
+
+
+def _nothing(outcome: str | None) -> str:
+    if outcome == "unchanged":
+        return "Rows that changed nothing are among the updated ones."
+    return f"No row is {outcome}." if outcome else "No row has been read yet."
 
 
 def asked_outcomes(request: HttpRequest) -> tuple[str, ...]:
     """The one that `?outcome=` asks for; all of them for anything else."""
     asked = request.GET.get("outcome")
-    return (asked,) if asked in _CHOICES else _CHOICES
+    return (asked,) if asked in import_results.OUTCOMES else _CHOICES
 
 
 def _row_link(row: ImportRow) -> SafeString:

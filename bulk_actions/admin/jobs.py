@@ -18,8 +18,7 @@ from bulk_actions.admin.import_pages import asked_outcomes, rows_page
 from bulk_actions.admin.ledger_pages import batches_page, outcomes_in, results_page
 from bulk_actions.admin.page import page_of_job
 from bulk_actions.admin.wording import notes_on, title_of
-from bulk_actions.api.after import csv_response
-from bulk_actions.api.import_answers import CSV, rows_response
+from bulk_actions.api.listings import CSV, stream
 from bulk_actions.models import BulkAction
 from bulk_actions.progress import progress_of
 from bulk_actions.waiting import queue_positions
@@ -134,9 +133,8 @@ class BulkActionAdmin(JobButtons, ReadOnlyAdmin):
         job = self._job(request, job_id)
         if job.date_ledger_purged is not None:
             raise Http404
-        if job.is_of_file:
-            return rows_response(job, asked_outcomes(request), CSV)
-        return csv_response(job, outcomes_in(request))
+        outcomes = asked_outcomes(request) if job.is_of_file else outcomes_in(request)
+        return stream(job, outcomes, CSV)
 
     def _ledger(self, request: HttpRequest, job: BulkAction, title: str, page: dict[str, object]) -> TemplateResponse:
         context = {

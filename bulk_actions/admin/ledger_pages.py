@@ -22,9 +22,9 @@ from crm.models import Contact, Lead, Opportunity
 ROWS_PER_PAGE = 100
 # What a person calls the targets of a job, and where their names stand; rows of files have a page of their own.
 _TARGETS: dict[str, tuple[str, Callable[[], QuerySet]]] = {
-    "lead": ("Lead", Lead.all_objects.all),
-    "contact": ("Contact", Contact.objects.all),
-    "opportunity": ("Deal", Opportunity.all_objects.all),
+    "lead": ("Lead", lambda: Lead.all_objects.only("name")),
+    "contact": ("Contact", lambda: Contact.objects.only("name")),
+    "opportunity": ("Deal", lambda: Opportunity.all_objects.select_related("lead").only("name", "lead__name")),
 }
 
 
@@ -43,7 +43,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
         return {"headers": [], "rows": [], "nothing": purged.message}
     rows = found[:ROWS_PER_PAGE]
     target, named = _TARGETS[job.target]
-    found_names = named().only("name").in_bulk([row.lead_id for row in rows])
+    targets = named().in_bulk([row.lead_id for row in rows])
     has_address = job.kind in WITH_OBJECTS
     chosen = {"outcome": outcomes[0]} if len(outcomes) == 1 else {}
     return {
@@ -64,7 +64,7 @@ def results_page(request: HttpRequest, job: BulkAction) -> dict[str, object]:
         "rows": [
             [
                 number(row.place),
-                _link(found_names.get(row.lead_id)),
+                _link(targets.get(row.lead_id)),
                 spelled_target(job, row.lead_id),
                 row.outcome,
                 row.message or "",
@@ -127,4 +127,11 @@ def _link(target: Lead | Contact | Opportunity | None) -> str:
     if target is None:
         return "(purged)"
     address = reverse(f"admin:crm_{target._meta.model_name}_change", args=[target.pk])
-    return format_html('<a class="job-link" href="{}">{}</a>', address, target.name or "(no name)")
+    return format_html('<a class="job-link" href="{}">{}</a>', address, _name(target) or "(no name)")
+
+
+def _name(target: Lead | Contact | Opportunity) -> str | None:
+    """A deal that nobody has named goes by its lead."""
+    if isinstance(target, Opportunity) and not target.name and target.lead:
+        return target.lead.name
+    return target.name

@@ -7,9 +7,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from bulk_actions.actions import describe
-from bulk_actions.admin.export_facts import facts_of_export, sentence_of_filters
+from bulk_actions.admin.export_facts import facts_of_export, sentence_of_export
 from bulk_actions.admin.figures import COLOUR_OF_STATUS, bar, duration, figures, number
-from bulk_actions.admin.wording import pretty_json, reason_in_words, sentence_of
+from bulk_actions.admin.wording import pretty_json, reason_in_words, sentence_of, targets_of
 from bulk_actions.models import BulkAction, Kind, OnChanged, Priority
 from bulk_actions.progress import progress_of
 from bulk_actions.waiting import queue_positions
@@ -21,18 +21,21 @@ _LAST_TRANSITIONS = 50  # a script may pause and resume a job for days
 
 def page_of_job(job: BulkAction) -> dict[str, object]:
     """The template's context: figures, facts, the filter and the transitions of `job`."""
-    progress = progress_of([job])[job.pk]
+    progress, targets = progress_of([job])[job.pk], targets_of(job)
     query = job.resolved_query if job.s_query is None else job.s_query
+    sentence = _sentence(job, query)
     return {
         "title": describe(job),
         "job": job,
         "figures": figures(job, progress),
         "bar": bar(job, progress),
         "colour": COLOUR_OF_STATUS[job.status],
-        "facts": _facts(job),
-        # A text says more than its translation: a slice stands in no s_query.
-        "sentence": f"Leads found by: {job.query}" if job.query else _sentence(job, query),
-        "query_json": pretty_json(query),
+        "facts": _facts(job, targets),
+        "targets": targets,
+        "counted": "mails" if job.kind == Kind.EMAIL else targets,
+        "sentence": sentence,
+        # What was not sent says nothing that the sentence does not.
+        "query_json": "" if job.s_query is None and sentence else pretty_json(query),
         "params_json": pretty_json(job.params) if job.params else "",
         "transitions": _transitions(job),
         "progress_url": reverse("admin:bulk_actions_bulkaction_progress", args=[job.pk]),
@@ -43,11 +46,16 @@ def page_of_job(job: BulkAction) -> dict[str, object]:
 
 
 def _sentence(job: BulkAction, query: object) -> str | None:
-    filters = sentence_of_filters(job) if job.kind == Kind.EXPORT else None
-    return filters or sentence_of(query)
+    if job.query:  # a text says more than its translation: a slice stands in no s_query
+        return f"Leads found by: {job.query}"
+    if job.is_of_file:
+        return f"Every row of {job.params['file']} that can be read."
+    if job.kind == Kind.EXPORT and (said := sentence_of_export(job)):
+        return said
+    return sentence_of(query) if query else "Those that the call named."
 
 
-def _facts(job: BulkAction) -> list[tuple[str, object]]:
+def _facts(job: BulkAction, targets: str) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("Id", job.pk),
         ("Id in the API", job.api_id),
@@ -72,15 +80,15 @@ def _facts(job: BulkAction) -> list[tuple[str, object]]:
     if job.results_limit is not None:
         facts.append(("At most", f"{number(job.results_limit)} results"))
     if job.max_leads is not None:
-        facts.append(("Refused above", f"{number(job.max_leads)} leads"))
+        facts.append(("Refused above", f"{number(job.max_leads)} {targets}"))
     if job.canary_leads is not None:
         passed = ", passed" if job.canary_passed else ""
-        facts.append(("Canary", f"pauses after {number(job.canary_leads)} leads{passed}"))
-    facts.append(("Pauses itself", f"above {job.max_failure_ratio:.0%} failed leads"))
+        facts.append(("Canary", f"pauses after {number(job.canary_leads)} {targets}{passed}"))
+    facts.append(("Pauses itself", f"above {job.max_failure_ratio:.0%} failed {targets}"))
     if job.on_changed == OnChanged.SKIP:
-        facts.append(("Changed leads", "skipped when they no longer match"))
+        facts.append((f"Changed {targets}", "skipped when they no longer match"))
     if job.leads_per_minute is not None:
-        facts.append(("Ceiling", f"{number(job.leads_per_minute)} leads a minute"))
+        facts.append(("Ceiling", f"{number(job.leads_per_minute)} {targets} a minute"))
     facts.append(("Priority", Priority(job.priority).label))
     facts.append(("Done mail", "yes" if job.send_done_email else "no"))
     if job.date_ledger_purged is not None:

@@ -3,9 +3,10 @@
 import json
 from uuid import UUID
 
+from bulk_actions.actions import describe
 from bulk_actions.breaker import TOO_MANY_FAILURES
 from bulk_actions.canary import CANARY
-from bulk_actions.models import BulkAction, Priority
+from bulk_actions.models import BulkAction, Kind, Priority
 from bulk_actions.nodes import NODE
 from bulk_actions.states import Status
 from crm.ids import parse_close_id
@@ -23,6 +24,7 @@ _REASONS = {
     CANARY: "its first leads are done: look at them, then resume it",
     TOO_MANY_FAILURES: "too many leads failed",
 }
+_TARGETS = {"lead": "leads", "contact": "contacts", "opportunity": "deals", "row": "rows"}
 _LONGEST_SENTENCE = 300  # characters; a longer one is no easier to read than the JSON
 
 
@@ -41,10 +43,18 @@ def pretty_json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def targets_of(action: BulkAction) -> str:
+    """What the job works on: `leads`, `deals`, `rows` of a file."""
+    return _TARGETS[action.target]
+
+
 def title_of(action: BulkAction) -> str:
-    """`Edit: set lead status`, `Sequence Subscription: pause`, `Delete`."""
+    """`Edit: set lead status`, `Sequence subscription: pause`, `Delete`; of data in and out what its page says."""
+    if action.kind in (Kind.IMPORT, Kind.EXPORT) and action.undo_of_id is None:
+        return describe(action)
+    kind = action.get_kind_display().capitalize()
     step = action.params.get("type") or action.params.get("action_type", "")
-    return f"{action.get_kind_display()}: {step.replace('_', ' ')}" if step else action.get_kind_display()
+    return f"{kind}: {step.replace('_', ' ')}" if step else kind
 
 
 def notes_on(action: BulkAction, queue_position: int | None) -> str:

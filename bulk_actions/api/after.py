@@ -1,16 +1,16 @@
 """What can be asked of a job that has done something: its results, a retry, an undo."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 from django.http import StreamingHttpResponse
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from bulk_actions.actions import MAILING, SUBSCRIBING
+from bulk_actions.actions import MAILING
 from bulk_actions.api.answers import (
     BulkDeleteAnswer,
     BulkEditAnswer,
@@ -18,8 +18,10 @@ from bulk_actions.api.answers import (
     BulkSequenceSubscriptionAnswer,
 )
 from bulk_actions.api.base import BulkActionView
-from bulk_actions.models import BulkAction, Kind, Outcome, spelled_target
-from bulk_actions.results import Result, all_of, page_of, read_cursor, sign_cursor
+from bulk_actions.api.listings import CSV, JSONL, listing_of, stream
+from bulk_actions.api.options import flag_of
+from bulk_actions.models import Kind, Outcome
+from bulk_actions.results import read_cursor, sign_cursor
 from bulk_actions.retrying import retry
 from bulk_actions.targets import OUTCOMES, refuse_purged
 from bulk_actions.undoing import undo
@@ -27,15 +29,8 @@ from crm.api.close import paging
 from crm.api.close.conventions import CloseRequest, pick_fields
 from crm.api.close.openapi import FIELDS, Answer, describe, query_text, whole_number
 from crm.errors import FieldErrors
-from crm.files.encoders import CsvEncoder
-from crm.ids import close_id
 
 MAX_LIMIT = 1_000
-_COLUMNS = ("lead_id", "outcome", "code", "message")
-_COLUMNS_OF_MAILS = ("lead_id", "email", "outcome", "code", "message")
-_COLUMNS_OF_SUBSCRIPTIONS = ("lead_id", "subscription_id", "email", "outcome", "code", "message")
-_CSV, _JSONL = "text/csv", "application/jsonl"
-_ROWS_IN_A_CHUNK = 1_000
 
 
 class ResultAnswer(Answer):
@@ -80,38 +75,42 @@ class UndoBody(serializers.Serializer):
     )
 
 
-RESULTS_QUERY = [
-    query_text("outcome", f"Only these, separated by commas: {', '.join(OUTCOMES)}."),
-    whole_number("_limit", MAX_LIMIT, paging.DEFAULT_LIMIT, "How many rows to give at most."),
-    query_text("cursor", "That of the page before."),
-    FIELDS,
-]
+def results_query(outcomes: Iterable[str]) -> list[OpenApiParameter]:
+    return [
+        query_text("outcome", f"Only these, separated by commas: {', '.join(outcomes)}."),
+        whole_number("_limit", MAX_LIMIT, paging.DEFAULT_LIMIT, "How many rows to give at most."),
+        query_text("cursor", "That of the page before."),
+        FIELDS,
+    ]
+
+
+RESULTS_QUERY = results_query(OUTCOMES)
 RETRY_QUERY = [query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma.")]
 _MAIL_RETRY_QUERY = [
     query_text("outcome", "`failed` (unless given), `skipped`, or both, separated by a comma; or `unknown` alone.")
 ]
-STREAMS = {_CSV: OpenApiTypes.STR, _JSONL: OpenApiTypes.STR}
+STREAMS = {CSV: OpenApiTypes.STR, JSONL: OpenApiTypes.STR}
 
 
 class ResultsView(BulkActionView):
     def show(self, request: CloseRequest, id: str) -> Response | StreamingHttpResponse:
         action = self.action_of(id)
         refuse_purged(action)
-        outcomes = outcomes_asked(request, known=OUTCOMES, default=OUTCOMES)
-        media_type = request._request.get_preferred_type(["application/json", _CSV, _JSONL])
-        if media_type in (_CSV, _JSONL):
-            return _stream(action, outcomes, media_type)
+        listing = listing_of(action)
+        outcomes = outcomes_asked(request, known=listing.outcomes, default=listing.outcomes)
+        media_type = request._request.get_preferred_type(["application/json", CSV, JSONL])
+        if media_type in (CSV, JSONL):
+            return stream(action, outcomes, media_type)
         _, limit = paging.page_of(request, max_limit=MAX_LIMIT, max_skip=0)
         cursor = request.query_params.get("cursor")
         after = read_cursor(cursor, action, outcomes) if cursor else 0
-        found = page_of(action, outcomes, after=after, size=limit + 1)
+        found = listing.page(action, outcomes, after=after, size=limit + 1)
         rows, has_more = found[:limit], len(found) > limit
-        key = rows[-1].key if rows else after
         return Response(
             {
-                "data": [pick_fields(_shown(action, row), self.fields) for row in rows],
+                "data": [pick_fields(listing.show(row), self.fields) for row in rows],
                 "has_more": has_more,
-                "cursor": sign_cursor(action, outcomes, key) if has_more else None,
+                "cursor": sign_cursor(action, outcomes, listing.key(rows[-1])) if has_more else None,
             }
         )
 
@@ -133,10 +132,7 @@ class UndoView(BulkActionView):
     def undo(self, request: CloseRequest, id: str) -> Response:
         action = self.action_of(id)
         _refuse_unknown_keys(self.body, known=("force",))
-        force = self.body.get("force")
-        if force is not None and not isinstance(force, bool):
-            raise FieldErrors({"force": "Value must be true or false."})
-        return self.answer(undo(action=action, caller=request.caller, force=bool(force)))
+        return self.answer(undo(action=action, caller=request.caller, force=flag_of(self.body, "force")))
 
 
 def outcomes_asked(request: CloseRequest, *, known: Iterable[str], default: Iterable[str]) -> tuple[str, ...]:
@@ -152,47 +148,6 @@ def _refuse_unknown_keys(body: dict[str, object], known: Iterable[str]) -> None:
     unknown = [key[:100] for key in islice((key for key in body if key not in known), 20)]
     if unknown:
         raise FieldErrors(dict.fromkeys(unknown, "Unknown key."))
-
-
-def _shown(action: BulkAction, row: Result) -> dict[str, object]:
-    values = {
-        **row._asdict(),
-        "lead_id": spelled_target(action, row.lead_id),
-        "subscription_id": close_id("sub", row.subscription_id) if row.subscription_id else None,
-    }
-    return {name: values[name] for name in _columns_of(action)}
-
-
-def _columns_of(action: BulkAction) -> tuple[str, ...]:
-    if action.kind in SUBSCRIBING:
-        return _COLUMNS_OF_SUBSCRIPTIONS
-    return _COLUMNS_OF_MAILS if action.kind in MAILING else _COLUMNS
-
-
-# --- streams ----------------------------------------------------------------------------------------------------------
-def csv_response(action: BulkAction, outcomes: tuple[str, ...]) -> StreamingHttpResponse:
-    """All results with these outcomes, as a file to be saved."""
-    return _stream(action, outcomes, _CSV)
-
-
-def _stream(action: BulkAction, outcomes: tuple[str, ...], media_type: str) -> StreamingHttpResponse:
-    write, ending = (_csv, "csv") if media_type == _CSV else (_jsonl, "jsonl")
-    return StreamingHttpResponse(
-        write(action, all_of(action, outcomes)),
-        content_type=f"{media_type}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{action.api_id}.{ending}"'},
-    )
-
-
-def _csv(action: BulkAction, rows: Iterator[Result]) -> Iterator[bytes]:
-    encoder = CsvEncoder(_columns_of(action))
-    yield encoder.start()
-    yield from encoder.encode(list(_shown(action, row).values()) for row in rows)
-
-
-def _jsonl(action: BulkAction, rows: Iterator[Result]) -> Iterator[str]:
-    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
-        yield "".join(f"{json.dumps(_shown(action, row), ensure_ascii=False)}\n" for row in chunk)
 
 
 # --- each kind --------------------------------------------------------------------------------------------------------

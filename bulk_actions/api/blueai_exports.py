@@ -180,11 +180,12 @@ class _ExportView(BlueAIView):
 
     def stream(self, export: _Export, name: str) -> StreamingHttpResponse:
         raw = self.request.query_params.get("raw") == "1"
+        mark = "_raw" if raw else ""  # no file for a spreadsheet
         return StreamingHttpResponse(
             _file(export, self.organization.pk, raw=raw),
             content_type="text/csv; charset=utf-8",
             headers={
-                "Content-Disposition": f'attachment; filename="{name}_{self.today:%Y%m%d}.csv"',
+                "Content-Disposition": f'attachment; filename="{name}_{self.today:%Y%m%d}{mark}.csv"',
                 "X-Content-Type-Options": "nosniff",
             },
         )

@@ -1,6 +1,5 @@
 """`/crm/bulk/contacts/import` (blueai-api.md 6.3): contacts from a CSV file, merged within the request."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from uuid import UUID
@@ -13,6 +12,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
 from bulk_actions import uploads
+from bulk_actions.merges import MergeAtOnce
 from bulk_actions.models import Kind
 from bulk_actions.services import Order, create_bulk_action
 from crm.api.blueai.contacts import KEYS
@@ -21,11 +21,12 @@ from crm.api.blueai.inputs import LONGEST_LINE, LONGEST_NAME, UNKNOWN, email_of
 from crm.api.blueai.openapi import describe
 from crm.api.close.openapi import query_text
 from crm.errors import FieldErrors
+from crm.files.encodings import fallbacks_of
 from crm.files.opening import Options, Table, open_table
 from crm.files.problems import FileProblem
 from crm.files.rows import RowProblem
 from crm.ids import hex_id, parse_hex_id
-from crm.merging import LARGEST_CALL, Key, OnDuplicate, Outcome, Row, Rules, Subject, merge_rows
+from crm.merging import LARGEST_CALL, Key, OnDuplicate, Outcome, Row, Rules, Subject
 from crm.models import Permission
 from crm.phones import stored_phone
 
@@ -35,7 +36,7 @@ MOST_LISTED = 1_000  # errors; then one line with the number of the others
 _REQUIRED = ("first_name", "last_name")
 _LIMITS = {"first_name": LONGEST_NAME, "last_name": LONGEST_NAME, "phone": LONGEST_NAME, "position": LONGEST_LINE}
 _SHOWN_COLUMNS = 20
-_FALLBACKS = ("cp932",)
+_ENCODING = "cp932"  # where it is not UTF-8
 _FIELDS = {
     "first_name": "contact.first_name", "last_name": "contact.last_name", "email": "contact.email",
     "phone": "contact.phone", "position": "contact.title", "company_id": "lead.id", "note": "contact.note",
@@ -60,7 +61,8 @@ class ImportAnswer(serializers.Serializer):
     processed = serializers.IntegerField(help_text="Rows that made, changed or passed over a contact as asked.")
     errors = serializers.ListField(child=serializers.CharField())
     job_id = serializers.CharField(
-        required=False, help_text="Only with 202: the file is too large for a request, and a job imports it."
+        required=False,
+        help_text="With 202, where the file is too large for a request and a job imports it; else with `detail=1`.",
     )
 
 
@@ -71,21 +73,22 @@ class ContactsImportView(BlueAIView):
 
     @describe(
         "bulk_contacts_import", "Makes contacts of the rows of a CSV file.",
-        body={"multipart/form-data": ImportBody}, answer=ImportAnswer,
+        body={"multipart/form-data": ImportBody}, answer=ImportAnswer, also=[202],
         query=[
-            query_text("on_duplicate", "`update` or `skip` the contact that has the email; else every row makes one.")
+            query_text("on_duplicate", "`update` or `skip` the contact that has the email; else every row makes one."),
+            query_text("detail", "`1`: also `job_id`, of the call as a job that can be undone."),
         ],
     )  # fmt: skip
     def post(self, request: BlueAIRequest) -> Response:
         rules = Rules(Subject.CONTACT, (Key.EMAIL,), _on_duplicate(request))
         upload = self._upload()
         try:
-            with open_table(upload.file, format="csv", options=Options(fallbacks=_FALLBACKS)) as table:
+            with open_table(upload.file, format="csv", options=Options(fallbacks=fallbacks_of(_ENCODING))) as table:
                 places = _places_of(table.header)
                 try:
                     if upload.size > MOST_BYTES:
                         raise _TooLarge
-                    return Response(self._import(table, rules))
+                    return Response(self._import(table, places, rules))
                 except _TooLarge:
                     mapping = {table.header[place]: _FIELDS[key] for key, place in places.items()}
             return self._begin(upload, mapping, rules)
@@ -97,7 +100,7 @@ class ContactsImportView(BlueAIView):
         kept = uploads.store(upload, self.request.caller)
         params = {
             "upload_id": str(kept.pk), "file": kept.name, "records": "contacts", "mapping": mapping,
-            "required": [_FIELDS[key] for key in _REQUIRED], "fallbacks": _FALLBACKS, "match": list(rules.match),
+            "required": [_FIELDS[key] for key in _REQUIRED], "encoding": _ENCODING, "match": list(rules.match),
             "match_field_id": None, "on_duplicate": rules.on_duplicate.value, "dry_run": False,
         }  # fmt: skip
         order = Order(
@@ -108,39 +111,33 @@ class ContactsImportView(BlueAIView):
         return Response({"processed": 0, "errors": [], "job_id": hex_id("job", action.pk)}, status=202)
 
     @transaction.atomic
-    def _import(self, table: Table, rules: Rules) -> dict[str, object]:
+    def _import(self, table: Table, places: Mapping[str, int], rules: Rules) -> dict[str, object]:
         """All rows or, where the file turns out to be unreadable, none."""
-        places = _places_of(table.header)
         unknown = [name for name in table.header if name.strip().casefold() not in KEYS]
         problems: Problems = {}
-        n_processed = 0
+        merge = MergeAtOnce(rules=rules, caller=self.request.caller, source="blueai")
+        n_processed = n_merged = 0
         rows = _read(table, places, problems)
         while piece := list(islice(rows, LARGEST_CALL)):
-            n_processed += self._merge(piece, rules, problems)
-        return {"processed": n_processed, "errors": [*_of_columns(unknown), *_listed(problems)]}
+            n_merged += len(piece)
+            for (number, _), result in zip(piece, merge.merge([row for _, row in piece]).results, strict=True):
+                if result.outcome is Outcome.FAILED:
+                    problems[number] = _PROBLEMS.get(str(result.problem), str(result.problem))
+                else:
+                    n_processed += 1
+        job = merge.close(n_unread=len(problems) - (n_merged - n_processed))
+        answer = {"processed": n_processed, "errors": [*_of_columns(unknown), *_listed(problems)]}
+        return answer | ({"job_id": hex_id("job", job.pk)} if self.request.query_params.get("detail") == "1" else {})
 
     def said(self) -> object:
         """For the `Idempotency-Key`: the file by its content."""
-        digest = hashlib.sha256()
-        for chunk in self._upload().chunks():
-            digest.update(chunk)
-        return [digest.hexdigest(), sorted(self.request.query_params.lists())]
+        return [uploads.digest_of(self._upload()), sorted(self.request.query_params.lists())]
 
     def _upload(self) -> UploadedFile:
         upload = self.request.FILES.get("file")
         if upload is None:
             raise FieldErrors({"file": "is required, as a part of multipart/form-data"})
         return upload
-
-    def _merge(self, piece: Sequence[tuple[int, Row]], rules: Rules, problems: Problems) -> int:
-        """Merge some rows; how many of them were carried out."""
-        merged = merge_rows(
-            organization=self.organization, by=self.request.caller.user, rows=[row for _, row in piece], rules=rules
-        )
-        for (number, _), result in zip(piece, merged.results, strict=True):
-            if result.outcome is Outcome.FAILED:
-                problems[number] = _PROBLEMS.get(str(result.problem), str(result.problem))
-        return sum(result.outcome is not Outcome.FAILED for result in merged.results)
 
 
 def _on_duplicate(request: BlueAIRequest) -> OnDuplicate:

@@ -5,17 +5,17 @@ from datetime import tzinfo
 
 from django.utils import timezone
 
+from bulk_actions.api.export_filters import read_filters
+from bulk_actions.api.options import flag_of
 from bulk_actions.api.orders import Problems, refuse_unknown_keys
 from bulk_actions.export_columns import known_columns
-from bulk_actions.export_targets import narrowed, stored_zone, target_of
+from bulk_actions.export_targets import target_of
 from bulk_actions.models import Kind
 from bulk_actions.services import Order
-from crm.api.close.opportunity_filters import FILTERS
 from crm.auth import Caller
 from crm.errors import FieldErrors
 from crm.files.values import DateFormat
 from crm.files.writing import FORMATS
-from crm.opportunities import opportunities_of
 from search.resolve import Resolved, resolve
 
 LEAD_TYPES = ("leads", "contacts", "lead_opps")
@@ -24,11 +24,12 @@ INCLUDED = ("include_activities", "include_smart_fields", "include_custom_object
 _MOST_FIELDS = 2_000
 _LONGEST_FIELD = 300  # characters
 _OF_LEADS = (
-    "format", "type", "s_query", "results_limit", "sort", "date_format", "fields", *INCLUDED, "send_done_email",
-    "_fields",
+    "format", "type", "s_query", "results_limit", "sort", "date_format", "fields", *INCLUDED, "raw", "bom",
+    "send_done_email", "_fields",
 )  # fmt: skip
-_OF_OPPORTUNITIES = ("format", "params", "date_format", "fields", "send_done_email", "_fields")
+_OF_OPPORTUNITIES = ("format", "params", "date_format", "fields", "raw", "bom", "send_done_email", "_fields")
 _TABLES = ("csv", "xlsx")
+_FORMATS_WITH = {"raw": _TABLES, "bom": ("csv",)}
 
 Body = Mapping[str, object]
 
@@ -40,9 +41,9 @@ def lead_export(body: Body, *, caller: Caller, tz: tzinfo) -> Order:
     type_ = problems.gather(lambda: _one_of(body, "type", LEAD_TYPES))
     params = _shared(problems, body, type_, caller)
     for name in INCLUDED:
-        params[name] = problems.gather(lambda name=name: _flag(body, name, default=False))
+        params[name] = problems.gather(lambda name=name: flag_of(body, name))
     problems.gather(lambda: _check_included(params))
-    send = problems.gather(lambda: _flag(body, "send_done_email", default=True))
+    send = problems.gather(lambda: flag_of(body, "send_done_email", default=True))
     s_query = body.get("s_query")
     resolved = problems.gather(
         lambda: resolve(
@@ -71,15 +72,11 @@ def opportunity_export(body: Body, *, caller: Caller, tz: tzinfo) -> Order:
     params = _shared(problems, body, "opps", caller)
     params |= dict.fromkeys(INCLUDED, False)
     params["target"] = target_of("opps", "opportunity")
-    params["params"] = problems.gather(lambda: _filters(body, caller, tz))
-    params["zone"] = stored_zone(tz)
-    send = problems.gather(lambda: _flag(body, "send_done_email", default=True))
+    filters = problems.gather(lambda: read_filters(body.get("params"), caller, tz))
+    send = problems.gather(lambda: flag_of(body, "send_done_email", default=True))
     problems.raise_any()
-    resolved = resolve(
-        query={"type": "match_all"}, caller=caller, tz=tz, now=timezone.now(), for_bulk=True, sort=None,
-        results_limit=None,
-    )  # fmt: skip
-    return _order(params, resolved, send=bool(send), s_query=None, sort=[])
+    assert filters is not None  # or there would have been a problem
+    return _order(params | filters.to_params(), filters.search, send=bool(send), s_query=None, sort=[])
 
 
 def _order(params: dict[str, object], resolved: Resolved, *, send: bool, s_query: object, sort: list) -> Order:
@@ -102,7 +99,15 @@ def _shared(problems: Problems, body: Body, type_: str | None, caller: Caller) -
     fields = problems.gather(lambda: _fields_of(body))
     if fields is not None and type_ is not None and format_ in _TABLES:
         problems.gather(lambda: _check_columns(fields, type_, caller))
-    return {"type": type_, "format": format_, "date_format": dates, "fields": fields}
+    marks = {name: problems.gather(lambda name=name: _mark(body, name, format_)) for name in _FORMATS_WITH}
+    return {"type": type_, "format": format_, "date_format": dates, "fields": fields, **marks}
+
+
+def _mark(body: Body, name: str, format_: str | None) -> bool:
+    is_asked, formats = flag_of(body, name), _FORMATS_WITH[name]
+    if is_asked and format_ is not None and format_ not in formats:
+        raise FieldErrors({name: f"Only for {' and '.join(formats)}."})
+    return is_asked
 
 
 def _one_of(body: Body, key: str, known: tuple[str, ...], *, default: str | None = None) -> str:
@@ -114,15 +119,6 @@ def _one_of(body: Body, key: str, known: tuple[str, ...], *, default: str | None
     if value not in known:
         raise FieldErrors({key: f"Not a valid choice. One of: {', '.join(known)}."})
     return str(value)
-
-
-def _flag(body: Body, key: str, *, default: bool) -> bool:
-    value = body.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise FieldErrors({key: "Value must be true or false."})
-    return value
 
 
 def _fields_of(body: Body) -> list[str] | None:
@@ -149,26 +145,3 @@ def _check_included(params: Mapping[str, object]) -> None:
     asked = [name for name in ("include_activities", "include_smart_fields") if params[name]]
     if asked:
         raise FieldErrors(dict.fromkeys(asked, "Only for the type leads, as json or jsonl."))
-
-
-def _filters(body: Body, caller: Caller, tz: tzinfo) -> dict[str, str]:
-    """The filters, all as texts; looking at the queryset that they make finds what is wrong with them."""
-    value = body.get("params")
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise FieldErrors({"params": "Value must be an object of filters."})
-    known = {parameter.name for parameter in FILTERS}
-    filters = {}
-    for name, one in value.items():
-        if name not in known:
-            raise FieldErrors({"params": {name[:100]: "There is no such filter."}})
-        words = one if isinstance(one, list) else [one]
-        if not all(isinstance(word, str) for word in words):
-            raise FieldErrors({"params": {name: "Value must be a text, or a list of texts."}})
-        filters[name] = ",".join(words)
-    try:
-        narrowed(opportunities_of(caller.organization.pk), filters, tz)
-    except FieldErrors as problem:
-        raise FieldErrors({"params": problem.field_errors}) from problem
-    return filters

@@ -3,118 +3,38 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import structlog
 from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.urls import path
 from django.views import View
-from rest_framework import serializers
 from rest_framework.response import Response
 
 from bulk_actions.api.answers import ChangeBody
 from bulk_actions.api.base import BulkActionView
 from bulk_actions.api.changes import change_of
-from bulk_actions.api.export_body import DATE_FORMATS, INCLUDED, LEAD_TYPES, lead_export, opportunity_export
-from bulk_actions.export_files import file_of_link, link_to, storage
+from bulk_actions.api.export_body import INCLUDED, LEAD_TYPES, lead_export, opportunity_export
+from bulk_actions.api.export_schemas import STATUS_WORDS, ExportAnswer, LeadExportBody, OpportunityExportBody
+from bulk_actions.export_files import file_of_link, link_to, opened
 from bulk_actions.models import PREFIX, BulkAction, ExportFile, Kind
 from bulk_actions.progress import Progress, progress_of
 from bulk_actions.services import cancel, create_bulk_action
 from bulk_actions.states import Status
 from crm.api.close.conventions import CloseRequest, close_datetime, paginate, pick_fields
-from crm.api.close.openapi import FIELDS, PAGING, Answer, any_value, describe, page, strings
+from crm.api.close.errors import plain_error
+from crm.api.close.openapi import FIELDS, PAGING, describe, page
 from crm.api.close.showing import shown_id
-from crm.api.handlers import page_not_found
 from crm.errors import NotFound
-from crm.files.writing import FORMATS
 from crm.ids import close_id, parse_close_id
 from crm.models import Permission
 
-# The words of `/export/` for the engine's.
-_STATUS = {
-    Status.CREATED: "created",
-    Status.LOADING: "started",
-    Status.PROCESSING: "in_progress",
-    Status.RESUMING: "in_progress",
-    Status.PAUSED: "in_progress",
-    Status.DONE: "done",
-    Status.ERROR: "error",
-}
+log = structlog.get_logger(__name__)
+_NO_FILE = "There is no file here. The link may have expired: the export itself, /api/v1/export/{id}/, gives a new one."
 _MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
     "jsonl": "application/x-ndjson",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-
-
-class ExportAnswer(Answer):
-    """`download_url` leads to the file for six hours; each answer gives a new one. The file is kept for seven days."""
-
-    id = serializers.CharField()
-    organization_id = serializers.CharField()
-    user_id = serializers.CharField()
-    created_by = serializers.CharField()
-    updated_by = serializers.CharField(allow_null=True)
-    date_created = serializers.DateTimeField()
-    date_updated = serializers.DateTimeField()
-    status = serializers.ChoiceField(sorted(set(_STATUS.values())))
-    job_status = serializers.ChoiceField(Status.choices, help_text="The engine's own word: `paused` and the like.")
-    error = serializers.CharField(allow_null=True)
-    download_url = serializers.CharField(allow_null=True)
-    n_docs = serializers.IntegerField(allow_null=True, help_text="Rows of the file; not known before it is complete.")
-    n_docs_processed = serializers.IntegerField(help_text="Rows written. An export that was paused begins anew.")
-    n_targets = serializers.IntegerField(
-        allow_null=True, help_text="What the query found: leads, or contacts or opportunities themselves."
-    )
-    n_targets_processed = serializers.IntegerField()
-    type = serializers.ChoiceField([*LEAD_TYPES, "opps"])
-    format = serializers.ChoiceField(FORMATS)
-    date_format = serializers.ChoiceField(DATE_FORMATS)
-    fields = strings(allow_null=True)
-    s_query = any_value(allow_null=True)
-    query = serializers.CharField(allow_null=True)
-    params = any_value(allow_null=True)
-    results_limit = serializers.IntegerField(allow_null=True)
-    sort = any_value()
-    include_activities = serializers.BooleanField()
-    include_smart_fields = serializers.BooleanField()
-    include_custom_objects = serializers.BooleanField()
-    include_addresses = serializers.BooleanField()
-    send_done_email = serializers.BooleanField()
-
-
-class _ExportBody(serializers.Serializer):
-    format = serializers.ChoiceField(FORMATS)
-    date_format = serializers.ChoiceField(
-        DATE_FORMATS, required=False, allow_null=True, help_text="Of CSV and XLSX; JSON has what the API shows."
-    )
-    fields = strings(required=False, allow_null=True, help_text="Columns, or keys of the objects; without it all.")
-    send_done_email = serializers.BooleanField(required=False, allow_null=True)
-
-
-class LeadExportBody(_ExportBody):
-    type = serializers.ChoiceField(
-        LEAD_TYPES,
-        help_text="What each row is: a lead, a contact or an opportunity (`lead_opps`) of the leads that are found. Of "
-        "a query for contacts, or for opportunities, those that it finds themselves.",
-    )
-    s_query = any_value(required=False, help_text="Which leads; without it all of them.")
-    results_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1)
-    sort = any_value(required=False)
-    include_activities = serializers.BooleanField(
-        required=False, allow_null=True, help_text="Of the type leads, as JSON."
-    )
-    include_smart_fields = serializers.BooleanField(
-        required=False, allow_null=True, help_text="Of the type leads, as JSON: `num_contacts` and the like."
-    )
-    include_custom_objects = serializers.BooleanField(
-        required=False, allow_null=True, help_text="There are no custom objects: it changes nothing."
-    )
-    include_addresses = serializers.BooleanField(
-        required=False, allow_null=True, help_text="Of tables: the first address. JSON of leads has all of them anyway."
-    )
-
-
-class OpportunityExportBody(_ExportBody):
-    params = any_value(required=False, help_text="Filters of the list of opportunities, by name.")
 
 
 def show_exports(actions: Sequence[BulkAction]) -> list[dict[str, object]]:
@@ -135,7 +55,7 @@ def _show(action: BulkAction, progress: Progress, file: ExportFile | None) -> di
         "updated_by": shown_id("user", action.updated_by_id),
         "date_created": close_datetime(action.date_created),
         "date_updated": close_datetime(action.date_updated),
-        "status": _STATUS[Status(action.status)],
+        "status": STATUS_WORDS[Status(action.status)],
         "job_status": action.status,
         "error": action.error_message,
         "download_url": link_to(action, file) if is_complete and file else None,
@@ -147,6 +67,8 @@ def _show(action: BulkAction, progress: Progress, file: ExportFile | None) -> di
         "format": params["format"],
         "date_format": params["date_format"],
         "fields": params["fields"],
+        "raw": params["raw"],
+        "bom": params["bom"],
         "s_query": action.s_query,
         "query": action.query,
         "params": params.get("params"),
@@ -248,6 +170,13 @@ class ExportCancelView(_ExportView):
         return self.answer(cancel(action=self.action_of(id), by=request.caller.user))
 
 
+def _name_for_people(action: BulkAction) -> str:
+    """A raw file says that it is: nobody is to open it in a spreadsheet."""
+    params = action.params
+    raw = "_raw" if params["raw"] else ""
+    return f"{params['type']}_{action.date_created:%Y%m%d}{raw}.{params['format']}"
+
+
 class ExportFileView(View):
     """The file that a link leads to. Whoever has the link may: it says which file, and until when."""
 
@@ -256,14 +185,19 @@ class ExportFileView(View):
     def get(self, request: HttpRequest, id: str) -> HttpResponseBase:
         try:
             action, file = file_of_link(parse_close_id(PREFIX[Kind.EXPORT], id), request.GET.get("token", ""))
-            content = storage().open(file.name, "rb")
-        except (NotFound, FileNotFoundError) as problem:
-            return page_not_found(request, problem)
+            content = opened(file.name)
+        except (NotFound, FileNotFoundError):
+            return plain_error(request, _NO_FILE, 404)
+        except OSError:
+            log.exception("export.file_unreadable", job_id=str(file.action_id))
+            answer = plain_error(request, "The file cannot be read at the moment. Try again.", 503)
+            answer["Retry-After"] = "30"
+            return answer
         ending = str(action.params["format"])
         response = FileResponse(
             content,
             as_attachment=True,
-            filename=f"{action.params['type']}_{action.date_created:%Y%m%d}.{ending}",
+            filename=_name_for_people(action),
             content_type=_MEDIA_TYPES[ending],
         )
         response["X-Content-Type-Options"] = "nosniff"

@@ -3,19 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.db import transaction
 from django.urls import path
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 
-from bulk_actions.merges import merge_at_once
+from bulk_actions.merges import MergeAtOnce
 from bulk_actions.models import BulkAction, Kind
 from bulk_actions.progress import progress_of
 from bulk_actions.states import Status
 from bulk_actions.undoing import undo
+from crm.api.close.requests import JsonParser, refuse_unstorable
 from crm.api.gomega.conventions import WRITE, GomegaRequest, GomegaView
 from crm.api.gomega.dates import gomega_datetime
 from crm.api.gomega.errors import messages_of
-from crm.api.gomega.lead_input import RowReader
+from crm.api.gomega.lead_input import GONE, RowReader
 from crm.api.gomega.openapi import IDEMPOTENCY_KEY, GomegaLeadBody, describe
 from crm.api.gomega.webhook_input import read_flag
 from crm.errors import FieldErrors, NotFound
@@ -27,7 +30,6 @@ MOST_ROWS = 500
 LONGEST_REF = 255  # characters of a row_ref
 _POLICIES = {"update": OnDuplicate.UPDATE, "skip": OnDuplicate.SKIP}
 _IMPORTED = {"source_type": SourceType.IMPORT.value}
-_GONE = "refers to what is not there any more"
 
 
 class BulkRow(GomegaLeadBody):
@@ -101,9 +103,9 @@ class _Told:
     def failed(self, errors: list[str]) -> dict[str, object]:
         return self._result(Outcome.FAILED.value, None, None, errors)
 
-    def result(self, result: RowResult) -> dict[str, object]:
+    def result(self, result: RowResult, reader: RowReader) -> dict[str, object]:
         if result.outcome is Outcome.FAILED:
-            return self.failed([f"{result.problem}: {_GONE}"])
+            return self.failed([f"{reader.named(str(result.problem))}: {GONE}"])
         lead_id = str(result.lead_id) if result.lead_id else None
         matched_by = result.matched_by.value if result.matched_by in (Key.EMAIL, Key.PHONE) else None
         return self._result(result.outcome.value, lead_id, matched_by, None)
@@ -121,8 +123,15 @@ class _Told:
         }
 
 
+class _RowsParser(JsonParser):
+    """A row that cannot be stored fails alone."""
+
+    unchecked = ("leads",)
+
+
 class BulkLeadsView(GomegaView):
     scopes = {"POST": WRITE}
+    parser_classes = [_RowsParser]
     is_bulk = True
 
     @describe(
@@ -142,27 +151,28 @@ class BulkLeadsView(GomegaView):
             return Response(self._merge(bodies, rules, dry_run=True))
         return self.answer_once(lambda: Response(self._merge(bodies, rules, dry_run=False)))
 
+    @transaction.atomic
     def _merge(self, bodies: list[object], rules: Rules, *, dry_run: bool) -> dict[str, object]:
         caller = self.request.caller
-        told = _read_rows(
-            bodies, RowReader(caller.organization.pk, [body for body in bodies if isinstance(body, dict)])
-        )
+        reader = RowReader(caller.organization.pk, [body for body in bodies if isinstance(body, dict)])
+        told = _read_rows(bodies, reader)
         rows = [one.row for one in told if one.row is not None]
-        action = None
+        job_id = None
         if dry_run:
             merged = merge_rows(organization=caller.organization, by=caller.user, rows=rows, rules=rules, dry_run=True)
         else:
-            n_failed = len(told) - len(rows)
-            action, merged = merge_at_once(rows=rows, rules=rules, caller=caller, source="gomega", n_failed=n_failed)
+            merge = MergeAtOnce(rules=rules, caller=caller, source="gomega")
+            merged = merge.merge(rows)
+            job_id = str(merge.close(n_unread=len(told) - len(rows)).pk)
         outcomes = iter(merged.results)
-        results = [one.failed(one.errors) if one.row is None else one.result(next(outcomes)) for one in told]
+        results = [one.failed(one.errors) if one.row is None else one.result(next(outcomes), reader) for one in told]
         counts = {outcome.value: sum(row["status"] == outcome for row in results) for outcome in Outcome}
         return {
             "dry_run": dry_run,
             "summary": {"total": len(results), **counts},
             "results": results,
             "unknown_custom_fields": list(dict.fromkeys(slug for one in told for slug in one.ignored)),
-            "job_id": str(action.pk) if action else None,
+            "job_id": job_id,
         }
 
 
@@ -207,15 +217,21 @@ def _read_rows(bodies: list[object], reader: RowReader) -> list[_Told]:
         if not isinstance(body, dict):
             told.append(_Told(None, errors=["a row must be an object"]))
             continue
+        try:
+            refuse_unstorable(body, what="row")
+        except ParseError as problem:
+            told.append(_Told(None, errors=[str(problem.detail)]))
+            continue
         ref = body.get("row_ref")
         if ref is not None and not (isinstance(ref, str) and len(ref) <= LONGEST_REF):
             told.append(_Told(None, errors=[f"row_ref: must be text of at most {LONGEST_REF} characters"]))
             continue
+        one = _Told(ref, ignored=reader.unknown_slugs(body))
         try:
-            row, ignored = reader.read(body, defaults=_IMPORTED)
-            told.append(_Told(ref, row, ignored))
+            one.row = reader.read(body, defaults=_IMPORTED)
         except FieldErrors as problem:
-            told.append(_Told(ref, errors=messages_of(problem)))
+            one.errors = messages_of(problem)
+        told.append(one)
     return told
 
 

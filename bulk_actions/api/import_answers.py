@@ -1,22 +1,15 @@
 """How an import and the rows of its file are told."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from uuid import UUID
 
-from django.http import StreamingHttpResponse
-
-from bulk_actions import import_results, uploads
+from bulk_actions import uploads
 from bulk_actions.import_results import Kind
-from bulk_actions.models import BulkAction, ImportRow, Upload
-from crm.files.encoders import CsvEncoder
+from bulk_actions.models import ImportRow, Upload
 from crm.ids import close_id
-from crm.import_rows import show_field
+from crm.import_fields import show_mapped
 
-CSV, JSONL = "text/csv", "application/jsonl"
-_ROWS_IN_A_CHUNK = 1_000
-_ROW_COLUMNS = ("row", "line", "outcome", "lead_id", "contact_id", "code", "column", "value", "message")
+ROW_COLUMNS = ("row", "line", "outcome", "lead_id", "contact_id", "code", "column", "value", "message")
 
 
 def show_import(params: Mapping[str, object]) -> dict[str, object]:
@@ -29,7 +22,7 @@ def show_import(params: Mapping[str, object]) -> dict[str, object]:
         "upload_id": close_id(uploads.PREFIX, UUID(str(upload_id))) if upload_id else None,
         "file_name": params.get("file"),
         "records": params.get("records"),
-        "mapping": {name: show_field(field) for name, field in mapping.items()} if isinstance(mapping, dict) else None,
+        "mapping": {name: show_mapped(field) for name, field in mapping.items()} if isinstance(mapping, dict) else None,
         "match": [f"custom.{close_id('cf', UUID(str(field_id)))}" if key == "custom" else key for key in match]
         if isinstance(match, list)
         else None,
@@ -60,28 +53,7 @@ def show_row(row: ImportRow) -> dict[str, object]:
         row.value,
         row.message,
     )
-    return dict(zip(_ROW_COLUMNS, values, strict=True))
-
-
-def rows_response(action: BulkAction, outcomes: Collection[str], media_type: str) -> StreamingHttpResponse:
-    """All rows with one of these outcomes as a file, CSV or JSONL."""
-    write, ending = (_csv, "csv") if media_type == CSV else (_jsonl, "jsonl")
-    return StreamingHttpResponse(
-        write(import_results.all_of(action, outcomes)),
-        content_type=f"{media_type}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{action.api_id}.{ending}"'},
-    )
-
-
-def _csv(rows: Iterator[ImportRow]) -> Iterator[bytes]:
-    encoder = CsvEncoder(_ROW_COLUMNS)
-    yield encoder.start()
-    yield from encoder.encode(list(show_row(row).values()) for row in rows)
-
-
-def _jsonl(rows: Iterator[ImportRow]) -> Iterator[str]:
-    while chunk := list(islice(rows, _ROWS_IN_A_CHUNK)):
-        yield "".join(f"{json.dumps(show_row(row), ensure_ascii=False)}\n" for row in chunk)
+    return dict(zip(ROW_COLUMNS, values, strict=True))
 
 
 def show_kind(kind: Kind) -> dict[str, object]:

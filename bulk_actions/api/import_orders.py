@@ -1,109 +1,30 @@
 """From the body of a POST to an import: the file, which column is what, and what to do with what is there already."""
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.http import QueryDict
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import DataAndFiles, MultiPartParser
 
-from bulk_actions import uploads
-from bulk_actions.api.options import canary_of, failure_ratio_of, run_at_of
+from bulk_actions.api.import_answers import show_import
+from bulk_actions.api.import_source import Body, Source, source_of
+from bulk_actions.api.options import canary_of, failure_ratio_of, flag_of, run_at_of
 from bulk_actions.api.orders import Problems, ceiling_of, priority_of, refuse_unknown_keys
-from bulk_actions.models import DEFAULT_FAILURE_RATIO, Kind, Priority, Upload
+from bulk_actions.models import DEFAULT_FAILURE_RATIO, PREFIX, BulkAction, Kind, Priority, Upload
 from bulk_actions.services import Order
 from crm.auth import Caller
 from crm.errors import FieldErrors
-from crm.files.opening import Options, Table, open_table
-from crm.files.problems import FileProblem
-from crm.import_rows import Fields, match_field
+from crm.files.encodings import ENCODINGS, fallbacks_of
+from crm.files.opening import Options
+from crm.ids import parse_close_id
+from crm.import_fields import ColumnOptions, Fields, Mapped, match_field
 from crm.merging import Key, OnDuplicate
 from crm.text import clean_text
 
 KEYS = [
-    "file", "upload_id", "records", "mapping", "match", "on_duplicate", "dry_run", "sheet", "raw", "send_done_email",
-    "leads_per_minute", "priority", "run_at", "canary", "max_failure_ratio", "_fields",
+    "file", "upload_id", "like", "records", "mapping", "match", "on_duplicate", "dry_run", "encoding", "sheet", "raw",
+    "send_done_email", "leads_per_minute", "priority", "run_at", "canary", "max_failure_ratio", "_fields",
 ]  # fmt: skip
-_JSON_KEYS = (
-    "mapping",
-    "match",
-    "dry_run",
-    "raw",
-    "send_done_email",
-    "leads_per_minute",
-    "canary",
-    "max_failure_ratio",
-)
-_SPARE_BYTES = 1024 * 1024  # of a multipart body beside its file
 RECORDS = ("leads", "contacts")
-
-Body = Mapping[str, object]
-
-
-class ImportParser(MultiPartParser):
-    """A form with a `file`. Its other parts are what a JSON body would hold, lists and objects written as JSON.
-
-    The view gets the file as `upload`; the body has its SHA-256 in its place.
-    """
-
-    def parse(self, stream: object, media_type: str | None = None, parser_context: dict | None = None) -> dict:
-        context = parser_context or {}
-        length = context["request"].META.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > settings.FILE_MAX_BYTES + _SPARE_BYTES:
-            raise ParseError(f"The file has more than {settings.FILE_MAX_BYTES:,} bytes.")
-        parsed: DataAndFiles = super().parse(stream, media_type, parser_context)
-        return self._body(parsed.data, parsed.files.get("file"), context["view"])
-
-    def _body(self, data: QueryDict, file: UploadedFile | None, view: object) -> dict[str, object]:
-        body: dict[str, object] = {}
-        for name, text in data.items():
-            clean_text(name, path="body")
-            clean_text(text, path=name[:100])
-            try:
-                body[name] = json.loads(text) if name in _JSON_KEYS and text else text or None
-            except (ValueError, RecursionError):
-                raise FieldErrors({name: "Value must be written as JSON."}) from None
-        if file is not None:
-            view.upload = file  # type: ignore[attr-defined]
-            body["file"] = uploads.digest_of(file)
-        return body
-
-
-@dataclass(frozen=True)
-class Source:
-    """The file of an import: one that has just come, or one that is kept."""
-
-    file: UploadedFile | None
-    upload: Upload | None
-
-    @contextmanager
-    def opened(self, options: Options) -> Iterator[Table]:
-        """Raises `FieldErrors("file")`."""
-        try:
-            if self.upload is not None:
-                with uploads.opened(self.upload, options) as table:
-                    yield table
-            elif self.file is not None:
-                name, kind = self.file.name or "", self.file.content_type
-                with open_table(self.file.file, name, content_type=kind, options=options) as table:
-                    yield table
-        except FileProblem as problem:
-            raise told(problem) from problem
-
-    def kept(self, caller: Caller) -> Upload:
-        """Raises `FieldErrors("file")`."""
-        if self.upload is not None:
-            return self.upload
-        assert self.file is not None
-        try:
-            return uploads.store(self.file, caller)
-        except FileProblem as problem:
-            raise told(problem) from problem
 
 
 @dataclass(frozen=True)
@@ -113,27 +34,10 @@ class Reading:
     source: Source
     options: Options
     records: Literal["leads", "contacts"]
+    encoding: str | None
     fields: Fields
     header: tuple[str, ...]
-    mapping: dict[str, str]
-
-
-def told(problem: FileProblem) -> FieldErrors:
-    return FieldErrors({"file": f"{problem.code}: {problem.message}"})
-
-
-def source_of(body: Body, file: UploadedFile | None, caller: Caller) -> Source:
-    """Raises `FieldErrors`."""
-    if file is not None:
-        if body.get("upload_id") is not None:
-            raise FieldErrors({"upload_id": "Give either file or upload_id, not both."})
-        return Source(file, None)
-    if body.get("upload_id") is None:
-        raise FieldErrors({"file": "This field is required: a part of multipart/form-data, or the upload_id of one."})
-    upload = uploads.upload_of(body["upload_id"], caller.organization.pk)
-    if upload is None:
-        raise FieldErrors({"upload_id": "Object does not exist."})
-    return Source(None, upload)
+    mapping: dict[str, Mapped]
 
 
 def reading_of(body: Body, file: UploadedFile | None, caller: Caller) -> Reading:
@@ -148,22 +52,49 @@ def reading_of(body: Body, file: UploadedFile | None, caller: Caller) -> Reading
     sheet = body.get("sheet")
     if sheet is not None:
         sheet = clean_text(sheet, path="sheet", limit=255)
-    options = Options(sheet=sheet, raw=flag_of(body, "raw"))
+    encoding = _encoding(body)
+    options = Options(fallbacks=fallbacks_of(encoding), sheet=sheet, raw=flag_of(body, "raw"))
     fields = Fields(caller.organization.pk, records)
     with source.opened(options) as table:
         header = table.header
+    return Reading(source, options, records, encoding, fields, header, _mapping(body, fields, header))
+
+
+def as_before(body: Body, caller: Caller) -> Body:
+    """The body with what the import in `like` was asked, where the body itself says nothing. Raises `FieldErrors`."""
+    if body.get("like") is None:
+        return body
+    jobs = BulkAction.objects.filter(organization=caller.organization, kind=Kind.IMPORT, undo_of__isnull=True)
+    before = jobs.filter(pk=parse_close_id(PREFIX[Kind.IMPORT], body["like"])).first()
+    if before is None or not before.is_of_file:
+        raise FieldErrors({"like": "Object does not exist."})
+    said = {key: value for key, value in body.items() if value is not None}
+    shown = show_import(before.params)
+    told = {key: shown[key] for key in ("records", "mapping", "match", "on_duplicate")}
+    return {**told, **{key: before.params.get(key) for key in ("encoding", "sheet", "raw")}, **said}
+
+
+def _encoding(body: Body) -> str | None:
+    value = body.get("encoding")
+    if value is None:
+        return None
+    if not isinstance(value, str) or value.lower() not in ENCODINGS:
+        raise FieldErrors({"encoding": f"Not a valid choice: {', '.join(ENCODINGS)}."})
+    return value.lower()
+
+
+def _mapping(body: Body, fields: Fields, header: tuple[str, ...]) -> dict[str, Mapped]:
     given = body.get("mapping")
     if given is None:
-        mapping = fields.suggest(header)
-    elif isinstance(given, dict):
-        mapping = fields.read(header, given)
-    else:
+        return fields.suggest(header)
+    if not isinstance(given, dict):
         raise FieldErrors({"mapping": "Value must be an object: a field, or null, for each column."})
-    return Reading(source, options, records, fields, header, mapping)
+    return fields.read(header, given)
 
 
 def order_of(body: Body, file: UploadedFile | None, caller: Caller) -> tuple[Order, Upload]:
     """The import that `body` asks for; its file is kept once nothing is wrong. Raises `Invalid`."""
+    body = as_before(body, caller)
     problems = Problems()
     reading = problems.gather(lambda: reading_of(body, file, caller))
     match = problems.gather(lambda: _match(body, reading))
@@ -191,6 +122,7 @@ def order_of(body: Body, file: UploadedFile | None, caller: Caller) -> tuple[Ord
         "match_field_id": field_id,
         "on_duplicate": on_duplicate,
         "dry_run": dry_run,
+        "encoding": reading.encoding,
         "sheet": reading.options.sheet,
         "raw": reading.options.raw,
     }
@@ -214,25 +146,44 @@ def order_of(body: Body, file: UploadedFile | None, caller: Caller) -> tuple[Ord
 def _match(body: Body, reading: Reading | None) -> tuple[list[str], str | None] | None:
     """The keys by which records are known again, and the custom field where one of them is."""
     given = body.get("match")
-    if given is None:
+    if given is None or reading is None:
         return [Key.EMAIL.value, Key.PHONE.value], None
     words = [given] if isinstance(given, str) else given
-    if not isinstance(words, list) or not words or len(words) > len(Key) or reading is None:
+    if not isinstance(words, list) or not words or len(words) > len(Key):
         raise FieldErrors({"match": "Value must be a list of email, phone, external_id or custom.cf_…"})
+    subject = "lead" if reading.records == "leads" else "contact"
     keys: list[str] = []
     field_id = None
+    holding: set[str] = set()  # fields by which a record may be found
     for word in words:
         if word in (Key.EMAIL, Key.PHONE, Key.EXTERNAL_ID):
             keys.append(str(word))
+            holding |= {f"{subject}.external_id"} if word == Key.EXTERNAL_ID else _reaching(str(word))
             continue
         field = match_field(reading.fields, word) if isinstance(word, str) and "custom." in word else None
-        subject = "lead" if reading.records == "leads" else "contact"
         if field is None or field.object_type != subject or field_id is not None or field.accepts_multiple_values:
             problem = f"Not a valid choice: email, phone, external_id, or one custom field of a {subject} (one value)."
             raise FieldErrors({"match": problem})
         keys.append(Key.CUSTOM.value)
         field_id = str(field.pk)
+        holding.add(f"{subject}.custom.{field.key}")
+    _refuse_blindness(body, reading, holding)
     return list(dict.fromkeys(keys)), field_id
+
+
+def _reaching(key: str) -> set[str]:
+    return {f"contact.{key}", f"contact.{key}s", "lead.contacts"}
+
+
+def _refuse_blindness(body: Body, reading: Reading, holding: set[str]) -> None:
+    """A file that says nothing of what it is to be matched by would make every record a second time; and so would the
+    next one, if this one took that from the records."""
+    columns = [ColumnOptions.of(one) for one in reading.mapping.values()]
+    mapped = {column.field for column in columns}
+    if any(column.clears for column in columns if column.field in holding):
+        raise FieldErrors({"match": "Records are known again by a field that the mapping lets empty cells empty."})
+    if mapped and not mapped & holding and body.get("on_duplicate") != OnDuplicate.CREATE:
+        raise FieldErrors({"match": "No column holds any of these, so no record would be known again."})
 
 
 def _on_duplicate(body: Body) -> str:
@@ -242,12 +193,3 @@ def _on_duplicate(body: Body) -> str:
     if value not in list(OnDuplicate):
         raise FieldErrors({"on_duplicate": f"Not a valid choice: {', '.join(OnDuplicate)}."})
     return str(value)
-
-
-def flag_of(body: Body, key: str, *, default: bool = False) -> bool:
-    value = body.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise FieldErrors({key: "Value must be true or false."})
-    return value

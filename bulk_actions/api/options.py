@@ -17,6 +17,15 @@ _MAX_KEY = 100  # characters of one
 Body = Mapping[str, object]
 
 
+def flag_of(body: Body, key: str, *, default: bool = False) -> bool:
+    value = body.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise FieldErrors({key: "Value must be true or false."})
+    return value
+
+
 def max_leads_of(body: Body) -> int | None:
     value = body.get("max_leads")
     return None if value is None else _whole_number(value, "max_leads", _MAX_LEADS)

@@ -12,7 +12,14 @@ from django.utils import timezone
 
 from bulk_actions.api.edits import edit_params
 from bulk_actions.api.emails import email_params
-from bulk_actions.api.options import canary_of, failure_ratio_of, max_leads_of, on_changed_of, run_at_of
+from bulk_actions.api.options import (
+    canary_of,
+    failure_ratio_of,
+    flag_of,
+    max_leads_of,
+    on_changed_of,
+    run_at_of,
+)
 from bulk_actions.api.sequences import sequence_params
 from bulk_actions.models import DEFAULT_FAILURE_RATIO, Kind, OnChanged, Preview, Priority
 from bulk_actions.seals import sealed_preview
@@ -78,7 +85,7 @@ def order_of(kind: Kind, body: Body, *, caller: Caller, tz: tzinfo, is_preview: 
     else:
         preview = problems.gather(lambda: sealed_preview(body["preview_token"], kind, caller))
         target = problems.gather(lambda: preview and _sealed_target(preview, body, params))
-    send = problems.gather(lambda: _boolean(body, "send_done_email", default=True))
+    send = problems.gather(lambda: flag_of(body, "send_done_email", default=True))
     ceiling = problems.gather(lambda: ceiling_of(body))
     priority = problems.gather(lambda: priority_of(body))
     run_at = problems.gather(lambda: run_at_of(body))
@@ -116,7 +123,7 @@ def asked_of(body: Body) -> dict[str, str]:
 
 def seal_of(body: Body) -> bool:
     """Whether a preview is to freeze its leads. Raises `FieldErrors`."""
-    return _boolean(body, "seal", default=False)
+    return flag_of(body, "seal")
 
 
 def refuse_unknown_keys(body: Body, known: Sequence[str]) -> None:
@@ -227,13 +234,4 @@ def ceiling_of(body: Body) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2_000_000_000:
         raise FieldErrors({"leads_per_minute": "Value must be a whole number of at least 1, or null for no ceiling."})
-    return value
-
-
-def _boolean(body: Body, key: str, *, default: bool) -> bool:
-    value = body.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise FieldErrors({key: "Value must be true or false."})
     return value

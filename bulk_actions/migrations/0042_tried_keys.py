@@ -10,6 +10,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="batch",
+            name="n_created",
+            field=models.IntegerField(db_default=0),
+        ),
         migrations.CreateModel(
             name="TriedKey",
             fields=[

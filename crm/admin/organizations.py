@@ -19,9 +19,15 @@ class OrganizationAdmin(UndeletableAdmin):
     list_display = ("name", "currency", "created_ago")
     search_fields = ("name",)
     ordering = ("name", "pk")
-    fields = (
-        *("name", "currency", "require_unsubscribe_link", "postal_address"),
-        *("lead_calls_per_minute", "lead_calls_per_hour", "lead_bulk_calls_per_minute"),
+    fieldsets = (
+        (None, {"fields": ("name", "currency", "require_unsubscribe_link", "postal_address")}),
+        (
+            "How often a key of the lead API may call",
+            {
+                "fields": ("lead_calls_per_minute", "lead_calls_per_hour", "lead_bulk_calls_per_minute"),
+                "description": "Empty means the usual limit.",
+            },
+        ),
     )
 
     def save_model(self, request: HttpRequest, obj: Organization, form: ModelForm, change: bool) -> None:

@@ -22,7 +22,7 @@ class LeadWebhookAdmin(ReadOnlyAdmin):
     id_lookups = ("pk", "organization")
     ordering = ("-pk",)
     fieldsets = (
-        (None, {"fields": ("url", "description", "organization", "event_types", "is_active")}),
+        (None, {"fields": ("url", "description", "organization", "event_types", "state")}),
         ("Delivery", {"fields": ("timeout_seconds", "retry_attempts", "consecutive_failures")}),
         ("History", {"fields": ("date_created", "created_by", "date_updated", "updated_by", "deleted_at")}),
     )
@@ -38,7 +38,7 @@ class LeadWebhookAdmin(ReadOnlyAdmin):
 class WebhookDeliveryAdmin(LargeTableAdmin):
     """Its references may point at what has been purged since: they are fetched beside the rows, never joined."""
 
-    list_display = ("id", "event", "webhook", "state_label", "attempts", "response_status", "created_ago")
+    list_display = ("event", "lead", "webhook", "state_label", "attempts", "answer", "created_ago")
     list_filter = ("state",)
     search_fields = ("event",)
     search_help_text = "Id of a delivery, a webhook or a lead"
@@ -55,3 +55,8 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
     @display(description="State", label=_COLOURS)
     def state_label(self, delivery: WebhookDelivery) -> str:
         return delivery.state
+
+    @admin.display(description="Answer")
+    def answer(self, delivery: WebhookDelivery) -> str:
+        """That of the last attempt, or why there was none."""
+        return delivery.error or str(delivery.response_status or "-")

@@ -1,7 +1,6 @@
 """Rows as the bytes of a CSV, JSON or JSONL file, piece by piece: for a file, or for an answer that is streamed.
 
-A piece is made of some rows at once. `start`, any number of `encode`, `end`: put together they are the file, so a file
-that was left unfinished behind the bytes of an `encode` can be gone on with.
+A piece is made of some rows at once. `start`, any number of `encode`, `end`: put together they are the file.
 """
 
 import csv
@@ -82,15 +81,10 @@ class CsvEncoder:
 
 
 class JsonEncoder:
-    """One array with an object for each row. `n_before`: rows that the unfinished file has already.
+    """One array with an object for each row; without a header the rows are such objects themselves."""
 
-    Without a header the rows are such objects themselves.
-    """
-
-    def __init__(
-        self, header: Sequence[str] | None, *, dates: DateFormat = DateFormat.ORIGINAL, n_before: int = 0
-    ) -> None:
-        self._header, self._dates, self._n_rows = header, dates, n_before
+    def __init__(self, header: Sequence[str] | None, *, dates: DateFormat = DateFormat.ORIGINAL) -> None:
+        self._header, self._dates, self._n_rows = header, dates, 0
 
     def start(self) -> bytes:
         return b"["

@@ -1,7 +1,7 @@
 """Which encoding a text file has, and its text, piece by piece. Nothing is ever replaced or left out."""
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from crm.files.problems import FileProblem, UndecodableByte
@@ -14,6 +14,15 @@ _BYTE_ORDER_MARKS = (
 )
 _SHOWN = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp932": "CP932", "cp1252": "Windows-1252"}
 _PIECE = 128 * 1024  # bytes
+# What a caller may say that a file is, where it is not UTF-8 and has no byte order mark; UTF-8 is always tried first.
+_SAID: Mapping[str, Sequence[str]] = {
+    "utf-8": (),
+    "cp932": ("cp932",),
+    "shift_jis": ("cp932",),
+    "cp1252": ("cp1252",),
+    "windows-1252": ("cp1252",),
+}
+ENCODINGS = tuple(_SAID)
 
 
 class Encoding(NamedTuple):
@@ -21,6 +30,11 @@ class Encoding(NamedTuple):
 
     name: str
     mark: int = 0
+
+
+def fallbacks_of(said: str | None) -> Sequence[str]:
+    """What is tried behind UTF-8: what the caller has said, one of `ENCODINGS`; else all of `FALLBACKS`."""
+    return FALLBACKS if said is None else _SAID[said]
 
 
 def find_encoding(stream: BinaryIO, *, fallbacks: Sequence[str], longest_line: int | None = None) -> Encoding:

@@ -9,7 +9,7 @@ import re
 TRIGGERS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _QUOTE = "'"
 FIRST = frozenset((_QUOTE, *TRIGGERS))  # what a text begins with that `guard` or `guard_phone` may change
-_PHONE = r"^\+[0-9]{7,15}$"  # E.164: a plus and digits compute nothing
+_PHONE = re.compile(r"\+[0-9]{7,15}")  # E.164: a plus and digits compute nothing
 
 
 def guard(text: str) -> str:
@@ -28,27 +28,4 @@ def unguard(text: str) -> str:
 
 def guard_phone(text: str) -> str:
     """As `guard`, for columns of phone numbers: one in international form stays as it is."""
-    return text if _IS_PHONE.search(text) else guard(text)
-
-
-def guard_sql(expression: str) -> str:
-    """`guard` as SQL, of a text expression; null stays null. The expression is computed up to three times."""
-    triggers = ", ".join(_literal(trigger) for trigger in TRIGGERS)
-    quote = _literal(_QUOTE)
-    return (
-        f"CASE WHEN left(ltrim({expression}, {quote}), 1) IN ({triggers}) "
-        f"THEN {quote} || {expression} ELSE {expression} END"
-    )
-
-
-def guard_phone_sql(expression: str) -> str:
-    """`guard_phone` as SQL."""
-    return f"CASE WHEN {expression} ~ {_literal(_PHONE)} THEN {expression} ELSE {guard_sql(expression)} END"
-
-
-# Python's `$` also matches before a line end, PostgreSQL's does not.
-_IS_PHONE = re.compile(_PHONE.replace("$", r"\Z"))
-
-
-def _literal(text: str) -> str:
-    return f"chr({ord(text)})" if text in ("\t", "\r", "\n") else "'" + text.replace("'", "''") + "'"
+    return text if _PHONE.fullmatch(text) else guard(text)

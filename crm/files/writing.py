@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from io import RawIOBase
 from typing import BinaryIO
 
 from crm.files.encoders import CsvEncoder, Encoder, Guard, JsonEncoder, JsonlEncoder
@@ -14,7 +15,7 @@ _GZIP_LEVEL = 5  # as small as 9 within a few percent, in a third of the time
 
 
 def write_table(
-    out: BinaryIO,
+    out: BinaryIO | RawIOBase,
     format: str,
     header: Sequence[str] | None,
     rows: Iterable[Sequence[object]] | Iterable[Mapping[str, object]],
@@ -25,7 +26,8 @@ def write_table(
     raw: bool = False,
     compressed: bool = False,
 ) -> int:
-    """Writes a table to `out`, in flat memory, and says how many rows it had. `out` stays open.
+    """Writes a table to `out`, in flat memory, and says how many rows it had. `out` stays open; it may be a stream that
+    cannot go back.
 
     `mark`: of CSV, begin with a byte order mark. `phones`: columns of phone numbers. `raw`: texts stay as they are, be
     they formulas or not; in JSON they always do. `compressed`: by gzip, the same bytes for the same rows; XLSX, which
@@ -42,7 +44,7 @@ def write_table(
     else:
         encoder = JsonlEncoder(header, dates=dates)
     counted = _Counted(rows)
-    target: BinaryIO | gzip.GzipFile = out
+    target: BinaryIO | RawIOBase | gzip.GzipFile = out
     with ExitStack() as opened:
         if compressed:
             target = opened.enter_context(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from io import RawIOBase
 from typing import BinaryIO
 
 from openpyxl import Workbook
@@ -17,7 +18,8 @@ from crm.files.problems import FileProblem
 from crm.files.values import DateFormat, cell_text
 
 ROWS_OF_A_SHEET = 1_048_576  # Excel's own limits
-LONGEST_CELL = 32_767  # characters
+LONGEST_CELL = 32_767  # characters, of which Excel counts most emoji as two
+_SHOWN_NAME = 100  # characters of a column's name
 _EXACT = 10**15  # Excel keeps 15 digits
 _FIRST_DAY = date(1900, 3, 1)  # before it Excel counts a day that never was
 # What XML cannot hold, what it would read as a line feed, and what looks like one of these escapes (ST_Xstring).
@@ -25,7 +27,7 @@ _TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)"
 
 
 def write_xlsx(
-    out: BinaryIO,
+    out: BinaryIO | RawIOBase,
     header: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
@@ -46,7 +48,8 @@ def write_xlsx(
                 sheet.close()
                 sheet = _new_sheet(book, header, guard)
             n_rows += 1
-            sheet.append([_cell(sheet, value, dates, n_rows) for value in guard(row)])
+            cells = zip(header, guard(row), strict=True)
+            sheet.append([_cell(sheet, value, dates, n_rows, name) for name, value in cells])
         book.save(out)
     finally:
         _remove_temporary_files(book)
@@ -55,11 +58,11 @@ def write_xlsx(
 
 def _new_sheet(book: Workbook, header: Sequence[str], guard: Guard) -> WriteOnlyWorksheet:
     sheet = book.create_sheet(f"Sheet{len(book.worksheets) + 1}")
-    sheet.append([_cell(sheet, name, DateFormat.ORIGINAL, 0) for name in guard(header)])
+    sheet.append([_cell(sheet, name, DateFormat.ORIGINAL, 0, name) for name in guard(header)])
     return sheet
 
 
-def _cell(sheet: WriteOnlyWorksheet, value: object, dates: DateFormat, row: int) -> object:
+def _cell(sheet: WriteOnlyWorksheet, value: object, dates: DateFormat, row: int, column: str) -> object:
     """What openpyxl is to write: never a formula, whatever the text is."""
     if value is None or isinstance(value, bool | float):
         return value
@@ -70,8 +73,9 @@ def _cell(sheet: WriteOnlyWorksheet, value: object, dates: DateFormat, row: int)
     if dates is DateFormat.EXCEL and isinstance(value, date | time) and _is_in_calendar(value):
         return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
     text = cell_text(value, dates)
-    if len(text) > LONGEST_CELL:
-        raise FileProblem("cell_too_long", f"Row {row:,} has a text of more than {LONGEST_CELL:,} characters.")
+    if len(text) > LONGEST_CELL // 2 and len(text.encode("utf-16-le")) > 2 * LONGEST_CELL:
+        place = f"Row {row:,}, column {column[:_SHOWN_NAME]}"
+        raise FileProblem("cell_too_long", f"{place}: a cell has no place for more than {LONGEST_CELL:,} characters.")
     escaped = _TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
     if escaped == text and not text.startswith("=") and text not in ERROR_CODES:
         return text

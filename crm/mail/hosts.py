@@ -67,12 +67,13 @@ def address_of(host: str, *, allow_private: bool) -> str:
 
 
 def is_public(text: str) -> bool:
-    """Whether this IP address is one of the whole internet. Not where it wraps another (6to4, Teredo, NAT64)."""
+    """Whether this IP address is one of the whole internet. Not where it wraps another (6to4, Teredo, NAT64), and not
+    of fec0::/10, which networks may still use among themselves (RFC 3879)."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             address = address.ipv4_mapped
-        elif address.sixtofour or address.teredo or address in _NAT64:
+        elif address.sixtofour or address.teredo or address in _NAT64 or address.is_site_local:
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

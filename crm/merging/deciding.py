@@ -1,6 +1,6 @@
 """Going through the rows in order: which record each one is about, and what it says of it. Touches no database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crm.merging.known import LAST, NEVER, Company, Detail, Index, Others, Person, Record, RowKeys
@@ -21,7 +21,9 @@ class Decision:
 
 def said(columns: Mapping[str, object]) -> dict[str, object]:
     """What is neither None nor empty: the rest says nothing."""
-    return {name: value for name, value in columns.items() if value is not None and value not in ("", [])}
+    if not columns:  # as most parts of most rows
+        return {}
+    return {name: value for name, value in columns.items() if value is not None and value != "" and value != []}
 
 
 class Deciding:
@@ -98,15 +100,16 @@ class Deciding:
         for contact, contact_keys in zip(row.contacts, keys.contacts, strict=True):
             if _says_nothing(contact):
                 continue
-            person = others.take(contact_keys, contact.contact.get("name"), is_reachable=_is_reachable(contact))
+            person = others.take(contact_keys, contact.contact.get("name"), list(_written(contact)))
             person = person or self._new_person(company)
             self._tell_person(person, contact, contact_keys)
             first = first or person
         return first
 
     def _person_in(self, company: Company, row: Row, keys: RowKeys) -> Person | None:
-        """The contact of the company that the row is about: that of an address, of a number, of its name; else a
-        new one, unless the row says nothing by which to tell people apart."""
+        """The contact of the company that the row is about: that of an address, of a number, of its name (without a
+        name that which has an address or number as the row writes it); else a new one, unless the row says nothing by
+        which to tell people apart."""
         if _says_nothing(row):
             return None
         for kind in (Key.EMAIL, Key.PHONE):
@@ -119,8 +122,13 @@ class Deciding:
             for person in company.people:
                 if person.name == name:
                     return person
-        elif company.people and not _is_reachable(row):
-            return company.people[0]
+        elif company.people:
+            texts = list(_written(row))
+            if not texts:
+                return company.people[0]
+            for person in company.people:
+                if any(person.writes(kind, text) for kind, text in texts):
+                    return person
         return self._new_person(company)
 
     def _new_person(self, company: Company) -> Person:
@@ -139,6 +147,9 @@ class Deciding:
                 company.given[name] = value
         company.custom |= said(row.lead_custom)
         company.address |= said(row.address)
+        if row.cleared:
+            parts = {"lead": company.given, "lead.custom": company.custom, "address": company.address}
+            _clear(company, row.cleared, parts)
         for address in row.addresses:
             company.addresses.setdefault(tuple(sorted(address.items())), address)
         self._know_again(company, row.lead, row.lead_custom)
@@ -152,6 +163,8 @@ class Deciding:
             columns |= {"first_name": None, "last_name": None}  # as everywhere: a name clears its parts
         person.given |= columns
         person.custom |= said(row.contact_custom)
+        if row.cleared:
+            _clear(person, row.cleared, {"contact": person.given, "contact.custom": person.custom})
         person.name = person.given.get("name", person.name)
         person.lead_id = columns.get("lead_id", person.lead_id)
         for kind, text, more in ((Key.EMAIL, row.email, row.emails), (Key.PHONE, row.phone, row.phones)):
@@ -214,15 +227,31 @@ class Deciding:
             among.append(record)
 
 
+def _clear(record: Record, fields: Iterable[str], parts: Mapping[str, dict]) -> None:
+    """What a new record was to hold it does not; of one that was there None is to be written."""
+    for field in fields:
+        start, _, name = field.rpartition(".")
+        if start in parts and record.is_new:
+            parts[start].pop(name, None)
+        elif start in parts:
+            parts[start][name] = None
+
+
 def _parts(found: Record | None) -> tuple[Company | None, Person | None]:
     if isinstance(found, Person):
         return found.company, found
     return (found, None) if isinstance(found, Company) else (None, None)
 
 
-def _is_reachable(row: Row) -> bool:
-    return bool(row.email or row.phone or row.emails or row.phones)
+def _written(row: Row) -> Iterator[tuple[Key, str]]:
+    """All addresses and numbers of the row's contact."""
+    for kind, text, more in ((Key.EMAIL, row.email, row.emails), (Key.PHONE, row.phone, row.phones)):
+        if text:
+            yield kind, text
+        for reach in more:
+            yield kind, reach.text
 
 
 def _says_nothing(row: Row) -> bool:
-    return not (_is_reachable(row) or said(row.contact) or row.urls or said(row.contact_custom))
+    is_reachable = row.email or row.phone or row.emails or row.phones
+    return not (is_reachable or said(row.contact) or row.urls or said(row.contact_custom))

@@ -167,7 +167,7 @@ class _Search:
         if not wanted:
             return
         sql = """
-            SELECT id, date_created, external_id, custom -> %(custom)s FROM crm_lead
+            SELECT id, date_created AT TIME ZONE 'UTC', external_id, custom -> %(custom)s FROM crm_lead
             WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
         """
         for key, created, external_id, custom in self._rows(sql, ids=wanted):
@@ -184,14 +184,15 @@ class _Search:
             ways.append("lead_id IN (SELECT lead_id FROM crm_contact WHERE id = ANY(%(ids)s))")
         chosen = " UNION ".join(f"SELECT id FROM crm_contact WHERE {way}" for way in ways)
         sql = f"""
-            SELECT contact.id, contact.lead_id, lead.date_created, contact.date_created, contact.position, contact.name,
-                   contact.date_updated, {subject}.external_id, {subject}.custom -> %(custom)s
+            SELECT contact.id, contact.lead_id, {subject}.date_created AT TIME ZONE 'UTC', contact.position,
+                   contact.name, contact.date_updated AT TIME ZONE 'UTC', {subject}.external_id,
+                   {subject}.custom -> %(custom)s
             FROM crm_contact AS contact {_JOIN[self.subject]}
             WHERE contact.id IN ({chosen}) AND lead.deleted_at IS NULL
             ORDER BY contact.position, contact.id
         """
         people: dict[UUID, Person] = {}
-        for key, lead_id, lead_created, created, position, name, seen, external_id, custom in self._rows(
+        for key, lead_id, created, position, name, seen, external_id, custom in self._rows(
             sql, ids=wanted, leads=leads
         ):
             if self.subject is Subject.CONTACT:
@@ -200,9 +201,9 @@ class _Search:
                 continue
             company = self._companies.get(lead_id)
             if company is None:
-                company = self._known(Company((lead_created, lead_id.int, 0, 0), lead_id), external_id, custom)
+                company = self._known(Company((created, lead_id.int, 0, 0), lead_id), external_id, custom)
                 self._companies[lead_id] = company
-            age = (lead_created, lead_id.int, position, key.int)
+            age = (created, lead_id.int, position, key.int)
             people[key] = Person(age, key, company=company, lead_id=lead_id, seen=seen, name=name)
             company.people.append(people[key])
         self._load_details(people)

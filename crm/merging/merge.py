@@ -25,7 +25,7 @@ _HOLD_LEADS = """
     ORDER BY id FOR NO KEY UPDATE
 """
 _HOLD_CONTACTS = """
-    SELECT id, date_updated FROM crm_contact WHERE id = ANY(%s) AND organization_id = %s
+    SELECT id, date_updated AT TIME ZONE 'UTC' FROM crm_contact WHERE id = ANY(%s) AND organization_id = %s
     ORDER BY id FOR NO KEY UPDATE
 """
 

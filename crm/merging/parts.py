@@ -12,6 +12,9 @@ Execute = Callable[..., list[tuple]]  # SQL with parameters by name
 
 _NAMES = ", ".join(ADDRESS_COLUMNS)
 _TYPED = ", ".join(f"{name} text" for name in ADDRESS_COLUMNS)
+_SET = ", ".join(
+    f"{name} = CASE WHEN given ? '{name}' THEN given->>'{name}' ELSE address.{name} END" for name in ADDRESS_COLUMNS
+)
 
 
 def _behind(table: str, owner: str) -> str:
@@ -34,7 +37,7 @@ _CHANGE_FIRST = f"""
         JOIN crm_address AS address ON address.lead_id = record.lead_id
         ORDER BY address.lead_id, address.position, address.id)
     UPDATE crm_address AS address
-    SET {", ".join(f"{name} = coalesce(given->>'{name}', address.{name})" for name in ADDRESS_COLUMNS)}
+    SET {_SET}
     FROM first WHERE address.id = first.id
     RETURNING address.id, address.lead_id, {_held("old")} AS before, {_held("new")} AS after
 """
@@ -67,8 +70,9 @@ def write_addresses(execute: Execute, companies: Iterable[Company]) -> tuple[lis
     with_first, changes = _change_first(execute, [one for one in told if one.address and not one.is_new])
     records: list[dict[str, object]] = []
     for company in told:
-        first = [company.address] if company.address and company.id not in with_first else []
-        for address in [*first, *(one for one in company.addresses.values() if one != company.address or not first)]:
+        told_first = {name: text for name, text in company.address.items() if text is not None}
+        first = [told_first] if told_first and company.id not in with_first else []
+        for address in [*first, *(one for one in company.addresses.values() if one != told_first or not first)]:
             records.append({"lead_id": str(company.id), "place": len(records), **address})
     made = execute(_ADD_ADDRESSES, records=json.dumps(records)) if records else []
     old = {company.id for company in told if not company.is_new}

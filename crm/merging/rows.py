@@ -101,6 +101,8 @@ class Row:
     are further ones. `address` holds columns of `ADDRESS_COLUMNS`, of the lead's first address; `addresses` are further
     ones. `contacts` are further contacts of the lead: rows of which only the contact's parts count. The lead's parts
     count only where the subject is a lead.
+
+    `cleared` is what a record that is there loses: `lead.url`, `contact.custom.<key>`, `address.city`.
     """
 
     lead: Mapping[str, object] = field(default_factory=dict)
@@ -115,6 +117,7 @@ class Row:
     address: Mapping[str, str] = field(default_factory=dict)
     addresses: Sequence[Mapping[str, str]] = ()
     contacts: "Sequence[Row]" = ()
+    cleared: Sequence[str] = ()
 
 
 class Outcome(StrEnum):
@@ -143,8 +146,8 @@ class RowResult:
 class Change:
     """What a merge did to a row that was there before. `table` is lead, address, contact, email or phone.
 
-    `before` and `after` hold the columns that were given, custom values as `custom.<key>` (absent: no value), all as
-    JSON has them. A contact's `position` comes with its `lead_id`.
+    `before` and `after` hold the columns that were given, custom values as `custom.<key>` (absent before,
+    null after: no value), all as JSON has them. A contact's `position` comes with its `lead_id`.
     """
 
     table: str

@@ -46,7 +46,8 @@ _UPDATE_LEADS = f"""
     WITH changed AS (
         UPDATE crm_lead AS lead
         SET {", ".join(_given(name, sql_type, "lead") for name, sql_type in LEAD_COLUMNS.items())},
-            custom = lead.custom || given.custom, updated_by_id = %(user)s, date_updated = statement_timestamp()
+            custom = jsonb_strip_nulls(lead.custom || given.custom),
+            updated_by_id = %(user)s, date_updated = statement_timestamp()
         FROM jsonb_to_recordset(%(records)s::jsonb) AS given (id uuid, given jsonb, custom jsonb)
         WHERE lead.id = given.id
         RETURNING lead.id, old.status_id AS old_status, new.status_id AS new_status,
@@ -56,7 +57,7 @@ _UPDATE_LEADS = f"""
             (organization_id, lead_id, old_status_id, new_status_id, user_id, bulk_action_id)
         SELECT %(organization)s, id, old_status, new_status, %(user)s, %(action)s
         FROM changed WHERE old_status <> new_status)
-    SELECT id, before, after FROM changed
+    SELECT id, before, after FROM changed WHERE before <> after
 """
 _UPDATE_CONTACTS = f"""
     WITH given AS MATERIALIZED (
@@ -73,7 +74,7 @@ _UPDATE_CONTACTS = f"""
     changed AS (
         UPDATE crm_contact AS contact
         SET {", ".join(_given(name, sql_type, "contact") for name, sql_type in CONTACT_COLUMNS.items())},
-            custom = contact.custom || given.custom,
+            custom = jsonb_strip_nulls(contact.custom || given.custom),
             position = CASE WHEN given.moves THEN given.place ELSE contact.position END,
             detached_from = CASE WHEN given.moves THEN NULL ELSE contact.detached_from END,
             updated_by_id = %(user)s, date_updated = statement_timestamp()
@@ -86,7 +87,7 @@ _UPDATE_CONTACTS = f"""
         UPDATE crm_sequencesubscription AS subscription
         SET lead_id = changed.lead_id, date_updated = statement_timestamp()
         FROM changed WHERE subscription.contact_id = changed.id AND changed.moves)
-    SELECT id, before, after FROM changed
+    SELECT id, before, after FROM changed WHERE before <> after
 """
 
 
@@ -193,7 +194,7 @@ class Writing:
         differing = [name for name in sorted(names) if before.get(name) != after.get(name)]
         if differing:
             was = {name: before[name] for name in differing if name in before}
-            self.changes.append(Change(table, key, was, {name: after[name] for name in differing if name in after}))
+            self.changes.append(Change(table, key, was, {name: after.get(name) for name in differing}))
 
     def _add_details(self, kind: Key, people: Sequence[Person]) -> None:
         """The addresses (numbers) that people did not have. Only of those that were there the keys are asked for."""

@@ -136,6 +136,13 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="purgedlead",
+            name="contacts",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.UUIDField(), default=list, help_text="The keys of its contacts.", size=None
+            ),
+        ),
+        migrations.AddField(
             model_name="contact",
             name="detached_from",
             field=models.UUIDField(blank=True, editable=False, null=True),
@@ -321,6 +328,39 @@ class Migration(migrations.Migration):
             model_name="organization",
             name="lead_calls_per_minute",
             field=models.PositiveIntegerField(blank=True, null=True),
+        ),
+        migrations.AlterField(
+            model_name="contactemail",
+            name="organization",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="crm.organization",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="contactphone",
+            name="organization",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="crm.organization",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="contacturl",
+            name="organization",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="crm.organization",
+            ),
         ),
         migrations.AlterField(
             model_name="activity",

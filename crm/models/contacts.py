@@ -51,9 +51,9 @@ class Contact(Keyed, Dated):
 
 
 class ContactDetail(Keyed):
-    """One way to reach a contact. `position` keeps the order given."""
+    """One way to reach a contact. `position` keeps the order given; `organization` is the contact's."""
 
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
+    organization = plain_reference("crm.Organization")
     position = models.SmallIntegerField(default=0)
     type = models.TextField(default="office")
 

@@ -35,6 +35,7 @@ class PurgedLead(models.Model):
     lead_id = models.UUIDField(primary_key=True)
     organization = plain_reference("crm.Organization")
     addresses = ArrayField(models.TextField(), help_text="Mail addresses of its contacts.")
+    contacts = ArrayField(models.UUIDField(), default=list, help_text="The keys of its contacts.")
     date_created = models.DateTimeField(db_default=Now())
 
     class Meta:

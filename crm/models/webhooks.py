@@ -73,3 +73,6 @@ class WebhookDelivery(Keyed):
             models.Index(fields=["lead"], name="webhook_delivery_lead"),
             models.Index(fields=["date_created"], name="webhook_delivery_age"),
         ]
+
+    def __str__(self) -> str:
+        return self.event

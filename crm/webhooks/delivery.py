@@ -1,9 +1,9 @@
 """Posting events to webhooks, each at least once (gomega-api.md 9).
 
-A worker claims due deliveries in one statement and posts them in threads, a few of each webhook at once, so that one
-that never answers keeps nobody waiting. No transaction is open meanwhile. A slice waits only a few seconds for what it
-has in hand: the rest goes on in its threads while the worker does something else. What a dead worker had in hand is
-claimed again when its time is over.
+A worker claims due deliveries in one statement and posts them in threads, a few of each webhook and of each customer at
+once, so that one that never answers keeps nobody waiting. No transaction is open meanwhile. A slice waits only a few
+seconds for what it has in hand: the rest goes on in its threads while the worker does something else. What a dead
+worker had in hand is claimed again when its time is over.
 """
 
 import json
@@ -26,6 +26,7 @@ from crm.webhooks.sending import Blocked, Unanswered, post, signature
 
 THREADS = 32  # of one worker; each waits for one answer
 AT_ONCE = 2  # deliveries of one webhook in hand
+OF_ONE_CUSTOMER = 8  # deliveries in hand: servers that never answer cost nobody else their turn
 LOST_AFTER_SECONDS = 15 + RESOLVE_SECONDS  # beyond the time that an attempt may take
 
 log = structlog.get_logger(__name__)
@@ -52,24 +53,29 @@ class Claim:
 # One step into the index `webhook_delivery_due` for each webhook that has something to be posted, however much it has.
 _LANES = """
 WITH RECURSIVE lane AS (
-    (SELECT webhook_id, not_before FROM crm_webhookdelivery WHERE state = 'pending'
+    (SELECT webhook_id, organization_id, not_before FROM crm_webhookdelivery WHERE state = 'pending'
      ORDER BY webhook_id, not_before LIMIT 1)
     UNION ALL
     SELECT further.* FROM lane CROSS JOIN LATERAL (
-        SELECT webhook_id, not_before FROM crm_webhookdelivery
+        SELECT webhook_id, organization_id, not_before FROM crm_webhookdelivery
         WHERE state = 'pending' AND webhook_id > lane.webhook_id ORDER BY webhook_id, not_before LIMIT 1) AS further)
 """
 _IS_DUE = f"{_LANES} SELECT EXISTS (SELECT FROM lane WHERE not_before <= statement_timestamp())"
 _CLAIM = f"""
 {_LANES},
-busy AS (SELECT webhook_id, count(*) AS n FROM crm_webhookdelivery WHERE state = 'sending' GROUP BY webhook_id),
-turn AS MATERIALIZED (
-    SELECT next.id FROM lane LEFT JOIN busy USING (webhook_id) CROSS JOIN LATERAL (
+in_hand AS MATERIALIZED (SELECT webhook_id, organization_id FROM crm_webhookdelivery WHERE state = 'sending'),
+busy AS (SELECT webhook_id, count(*) AS n FROM in_hand GROUP BY webhook_id),
+crowd AS (SELECT organization_id, count(*) AS n FROM in_hand GROUP BY organization_id),
+candidate AS MATERIALIZED (
+    SELECT next.id, lane.not_before, coalesce(crowd.n, 0) + row_number() OVER (
+               PARTITION BY lane.organization_id ORDER BY lane.not_before, next.id) AS place
+    FROM lane LEFT JOIN busy USING (webhook_id) LEFT JOIN crowd USING (organization_id) CROSS JOIN LATERAL (
         SELECT id FROM crm_webhookdelivery
         WHERE state = 'pending' AND webhook_id = lane.webhook_id AND not_before <= statement_timestamp()
         ORDER BY not_before, id LIMIT greatest(0, %(at_once)s - coalesce(busy.n, 0)) FOR UPDATE SKIP LOCKED) AS next
-    WHERE lane.not_before <= statement_timestamp()
-    ORDER BY lane.not_before LIMIT %(limit)s)
+    WHERE lane.not_before <= statement_timestamp()),
+turn AS MATERIALIZED (
+    SELECT id FROM candidate WHERE place <= %(of_one_customer)s ORDER BY not_before LIMIT %(limit)s)
 UPDATE crm_webhookdelivery AS delivery
 SET state = 'sending', claim = %(claim)s, claimed_at = statement_timestamp(), attempts = attempts + 1
 FROM crm_leadwebhook AS webhook
@@ -168,7 +174,9 @@ def _claim(limit: int) -> list[Claim]:
     if limit <= 0:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"at_once": AT_ONCE, "limit": limit, "claim": uuid4()})
+        cursor.execute(
+            _CLAIM, {"at_once": AT_ONCE, "of_one_customer": OF_ONE_CUSTOMER, "limit": limit, "claim": uuid4()}
+        )
         return [
             Claim(key, claim, webhook, json.loads(payload), *rest)
             for key, claim, webhook, payload, *rest in cursor.fetchall()

@@ -60,9 +60,11 @@ def update_webhook(
 
     One that is switched on again begins without failures. Raises `NotFound`, and `FieldErrors` as `create_webhook`.
     """
-    webhook = _held(webhook_id, organization)
     if "url" in columns:
-        check_url(str(columns["url"]))
+        if not webhooks_of(organization.pk).filter(pk=webhook_id).exists():
+            raise NotFound
+        check_url(str(columns["url"]))  # may take seconds: before the row is held
+    webhook = _held(webhook_id, organization)
     if columns.get("is_active") and not webhook.is_active:
         webhook.consecutive_failures = 0
     for column, value in columns.items():

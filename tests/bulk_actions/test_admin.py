@@ -16,10 +16,12 @@ from bulk_actions.admin.wording import sentence_of
 from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction, Kind, Priority, Transition
 from bulk_actions.states import Status
-from crm.ids import close_id
-from crm.models import Lead, LeadStatus, Membership, Organization, User
+from crm.auth import make_api_key
+from crm.ids import close_id, hex_id
+from crm.models import Dialect, Lead, LeadStatus, Membership, Organization, User
 from tests import factories
-from tests.bulk_actions.helpers import make_leads, run_to_end, status_job
+from tests.blueai import BlueAI
+from tests.bulk_actions.helpers import check_invariant, make_leads, run_to_end, status_job
 
 MaxQueries = Callable[..., AbstractContextManager[object]]
 LIST = "admin:bulk_actions_bulkaction_changelist"
@@ -404,6 +406,39 @@ def test_a_one_line_query_is_shown_as_it_was_written(
     made = job(organization, user, Status.DONE, query="name:moss & slice:1/3", date_finished=timezone.now())
     page = staff_client.get(reverse(PAGE, args=[made.pk])).content.decode()
     assert "Leads found by: name:moss &amp; slice:1/3" in page
+
+
+def test_an_export_of_everything_says_so_and_shows_no_query_that_nobody_sent(
+    staff_client: Client, organization: Organization, user: User
+) -> None:
+    params = {"type": "contacts", "target": "lead", "format": "csv"}
+    resolved = {"node": {"is": "MatchAll"}}
+    export = job(
+        organization, user, Status.CREATED, kind=Kind.EXPORT, params=params, s_query=None, resolved_query=resolved
+    )
+    page = staff_client.get(reverse(PAGE, args=[export.pk])).content.decode()
+    assert "Every lead." in page
+    assert "MatchAll" not in page
+    assert "Export contacts as CSV" in staff_client.get(reverse(LIST)).content.decode()
+
+
+def test_a_call_over_deals_speaks_of_deals_and_names_them_by_their_leads(
+    staff_client: Client, membership: Membership
+) -> None:
+    deal = factories.OpportunityFactory.create(
+        lead=factories.LeadFactory.create(organization=membership.organization, name="Oakvale Mills")
+    )
+    blueai = BlueAI(make_api_key(membership=membership, dialect=Dialect.BLUEAI)[1])
+    ids = {"ids": [hex_id("deal", deal.pk)], "assigned_member_id": hex_id("usr", membership.user_id)}
+    assert blueai.post("/crm/bulk/deals/update", ids).json()["processed"] == 1
+    call = BulkAction.objects.get()
+    page = staff_client.get(reverse(PAGE, args=[call.pk])).content.decode()
+    assert [
+        words for words in ("Those that the call named.", "<span>deals</span>", "failed deals") if words not in page
+    ] == []
+    results = staff_client.get(reverse("admin:bulk_actions_bulkaction_results", args=[call.pk])).content.decode()
+    assert "Oakvale Mills" in results
+    check_invariant(call)
 
 
 def test_simple_filters_are_said_in_one_sentence(organization: Organization) -> None:

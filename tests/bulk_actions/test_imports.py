@@ -25,10 +25,18 @@ from bulk_actions.services import Order, cancel, create_bulk_action, pause, resu
 from bulk_actions.states import Status
 from bulk_actions.undoing import undo
 from crm.ids import close_id
-from crm.import_rows import Fields
+from crm.import_fields import Fields
 from crm.models import Contact, Lead, LeadStatus, Membership, User
 from tests import factories
-from tests.bulk_actions.helpers import Elsewhere, caller_of, check_invariant, make_leads, run_to_end, wait_for_a_waiter
+from tests.bulk_actions.helpers import (
+    Elsewhere,
+    caller_of,
+    check_invariant,
+    make_leads,
+    refusing,
+    run_to_end,
+    wait_for_a_waiter,
+)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -165,6 +173,25 @@ def test_a_cancel_keeps_what_is_merged_tells_it_and_can_be_taken_back(
     check_invariant(action)
     taken_back = run_to_end(undo(action=action, caller=caller_of(membership), force=False))
     assert (taken_back.n_succeeded, Lead.objects.count()) == (merged, 0)
+
+
+def test_only_the_row_that_the_database_refuses_fails_and_it_is_told_and_tried_again(
+    membership: Membership, status: LeadStatus
+) -> None:
+    sealed = make_leads(status, 1)[0]
+    contact = factories.ContactFactory.create(lead=sealed)
+    contact.emails.create(organization=sealed.organization, email="l7@x.example")
+    with refusing(sealed):
+        action = run_to_end(import_of(membership, names(20)))
+    assert (action.status, action.n_succeeded, action.n_failed) == (Status.DONE, 19, 1)
+    assert counts_of(action) == {"created": 19, "updated": 0, "skipped": 0, "failed": 1}
+    [row] = ImportRow.objects.filter(action=action.pk).exclude(outcome="created")
+    assert (row.number, row.outcome, row.code) == (8, "failed", "refused_by_database")
+    assert row.message == "this lead is under seal"
+    again = run_to_end(retry(action=action, outcomes=["failed"], caller=caller_of(membership)))
+    assert counts_of(again) == {"created": 0, "updated": 1, "skipped": 0, "failed": 0}
+    sealed.refresh_from_db()
+    assert (sealed.name, Lead.objects.count()) == ("Lead 7", 20)
 
 
 EACH_WAY = "Company,Email,Phone\n" + "".join(
@@ -376,9 +403,15 @@ def test_the_admin_shows_files_rows_and_what_became_of_them(staff_client: Client
 
     assert "leads.csv" in page("upload_changelist", q="leads")
     assert action.api_id in page("upload_change", upload.pk)
-    assert "leads.csv" in page("bulkaction_change", action.pk)
+    assert "Import leads from leads.csv" in page("bulkaction_changelist")
+    told = page("bulkaction_change", action.pk)
+    assert [
+        words for words in ("Every row of leads.csv", "failed rows", "<span>rows</span>") if words not in told
+    ] == []
     for spelled in (str(action.pk), action.api_id):
-        assert "This is no email address." in page("importrow_changelist", q=spelled)
+        found = page("importrow_changelist", q=spelled)
+        assert "This is no email address." in found
+        assert reverse("admin:bulk_actions_bulkaction_change", args=[action.pk]) in found
     rows = list(ImportRow.objects.order_by("number"))
     assert "Oakvale" in page("importrow_change", rows[0].pk)
     assert str(lead.pk) in page("importrow_change", rows[0].pk)
@@ -386,6 +419,9 @@ def test_the_admin_shows_files_rows_and_what_became_of_them(staff_client: Client
     assert ("Oakvale" in said, "nobody" in said, "This is no email address." in said) == (True, True, True)
     failed = page("bulkaction_results", action.pk, outcome="failed")
     assert ("Oakvale" in failed, "nobody" in failed) == (False, True)
+    succeeded = page("bulkaction_results", action.pk, outcome="succeeded")
+    assert ("Oakvale" in succeeded, "nobody" in succeeded) == (True, False)
+    assert "among the updated ones" in page("bulkaction_results", action.pk, outcome="unchanged")
     file = staff_client.get(reverse("admin:bulk_actions_bulkaction_results_csv", args=[action.pk]))
     assert b"".join(file.streaming_content).decode().splitlines()[0].startswith("row,line,outcome")
 

@@ -36,7 +36,33 @@ def test_a_name_that_means_nothing_is_left_alone(name: str) -> None:
 
 
 def test_a_field_is_found_once_and_the_first_column_has_it() -> None:
-    assert suggest(["Mail", "電話", "E-Mail", "x", "会社"]) == {0: "contact.email", 1: "contact.phone", 4: "lead.name"}
+    assert suggest(["会社名", "x", "Company", "Account"]) == {0: "lead.name"}
+
+
+def test_a_second_address_or_number_is_a_further_one_unless_another_column_has_those() -> None:
+    header = ["Email", "Phone", "Mobile Phone", "Fax", "Personal Email", "Work Email"]
+    assert suggest(header) == {
+        0: "contact.email", 1: "contact.phone", 2: "contact.phones", 4: "contact.emails"
+    }  # fmt: skip
+    assert suggest(["Phone", "Mobile", "Other phones"]) == {0: "contact.phone", 2: "contact.phones"}
+
+
+@pytest.mark.parametrize("name", ["Source", "Lead Source", "Lifecycle Stage", "流入元"])
+def test_what_takes_few_words_is_not_found_under_names_of_columns_that_hold_any(name: str) -> None:
+    assert suggest([name]) == {}
+
+
+def test_exports_of_others_are_understood() -> None:
+    """Columns of contacts as HubSpot has them, and of accounts as Salesforce has them."""
+    header = ["First Name", "Last Name", "Email", "Phone Number", "Contact owner", "Associated Company", "Job Title"]
+    assert list(suggest(header).values()) == [
+        "contact.first_name", "contact.last_name", "contact.email", "contact.phone", "lead.owner", "lead.name",
+        "contact.title",
+    ]  # fmt: skip
+    header = ["Account Name", "Billing Street", "Billing City", "Billing State/Province", "Billing Zip/Postal Code"]
+    assert list(suggest(header).values()) == [
+        "lead.name", "address.address_1", "address.city", "address.state", "address.zipcode"
+    ]  # fmt: skip
 
 
 def test_what_belongs_to_the_record_itself_depends_on_the_records() -> None:

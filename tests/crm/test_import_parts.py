@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+from crm.countries import COUNTRIES
 from crm.errors import FieldErrors
-from crm.import_parts import Bad, read_addresses, read_contacts, read_reaches
-from crm.import_rows import Fields, ImportReader, RowFault, row_of
+from crm.import_fields import Fields
+from crm.import_parts import Bad, country_of, email_of, read_addresses, read_contacts, read_reaches
+from crm.import_rows import ImportReader, RowFault
 from crm.merging import Reach, Row
 from crm.models import CustomField, FieldObject, LeadStatus
+from crm.staged_rows import row_of
 from tests import factories
 
 
@@ -63,6 +66,23 @@ def test_what_is_no_such_list_is_refused_with_its_code(read: str, cell: object, 
 def test_texts_that_cannot_be_stored_are_refused_inside_of_lists_too(cell: str) -> None:
     with pytest.raises((Bad, FieldErrors)):
         read_reaches("emails", cell)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("jp", "JP"), ("Japan", "JP"), ("日本", "JP"), ("the netherlands", "NL"), ("UK", "GB")]
+)
+def test_countries_are_known_by_code_and_by_name(text: str, code: str) -> None:
+    assert country_of(text) == code
+    assert all(len(one) == 2 and one.isupper() for one in COUNTRIES.values())
+    with pytest.raises(Bad):
+        country_of(f"{text} x")
+
+
+def test_several_addresses_in_one_cell_are_told_where_they_belong() -> None:
+    with pytest.raises(Bad, match=r"contact\.emails"):
+        email_of("a@x.example; b@x.example")
+    with pytest.raises(Bad, match="no email"):
+        email_of("nobody")
 
 
 @pytest.fixture

@@ -184,13 +184,15 @@ BODIES: dict[str, list[dict[str, object]]] = {
         {"upload_id": "<upload>"},
         {"upload_id": "<upload>", "mapping": {"Company": "lead.custom.<lead_field>", "Email": "contact.email"}},
         {"upload_id": "<upload>", "mapping": {"Company": "lead.custom.<lead_field>"}, "match": ["custom.<lead_field>"]},
+        {"upload_id": "<upload>", "like": "<import>"},
     ],
-    "POST bulk_action/import/preview/": [{"upload_id": "<upload>"}],
+    "POST bulk_action/import/preview/": [{"upload_id": "<upload>"}, {"upload_id": "<upload>", "like": "<import>"}],
     "POST export/lead/": [{"format": "csv", "type": "leads", "s_query": _LEAD_QUERY}],
     "POST export/opportunity/": [
         {"format": "csv", "params": {
             "id": "<opportunity>", "lead_id": "<lead>", "contact_id": "<contact>", "user_id": "<user>",
             "status_id": "<other_status>", "pipeline_id": "<pipeline>", "organization_id": "<organization>"}},
+        {"format": "csv", "params": {"lead_saved_search_id": "<view>"}},
     ],
     "GET crm/contacts/": [{"?company_id": "<lead>"}],
     "POST crm/contacts/": [{"first_name": "a", "last_name": "b", "company_id": "<lead>"}],

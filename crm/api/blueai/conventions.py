@@ -7,20 +7,18 @@ from typing import ClassVar
 from urllib.parse import quote
 from uuid import UUID
 
-from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError, Throttled
-from rest_framework.renderers import JSONRenderer
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from crm.api.blueai.authentication import BlueAIAuthentication
 from crm.api.blueai.errors import answer_to
 from crm.api.blueai.limits import LIMIT_HEADER, REMAINING_HEADER, Limit, MinuteThrottle, untouched
-from crm.api.blueai.openapi import BlueAISchema
-from crm.api.close.requests import JsonParser, zone_of
+from crm.api.close.requests import zone_of
+from crm.api.schema import CreatingSchema
+from crm.api.views import JsonView
 from crm.auth import Caller
 from crm.errors import Forbidden, NotFound
 from crm.idempotency import HEADER, Attempt, answer_once, digests_of, read_key
@@ -54,46 +52,26 @@ class BlueAIRequest(Request):
     limit: Limit
 
 
-class BlueAIView(APIView):
+class BlueAIView(JsonView):
     """Authentication, error bodies, limits and headers of the BlueAI dialect.
 
     A view finds `request.caller`, and the parsed JSON object by `self.body_of(known keys)`; it raises the exceptions of
     `crm.errors` and `Unprocessable`.
     """
 
+    request_class = BlueAIRequest
     authentication_classes: ClassVar = [BlueAIAuthentication]
-    permission_classes: ClassVar = []
     throttle_classes: ClassVar = [MinuteThrottle]
-    parser_classes: ClassVar = [JsonParser]
-    renderer_classes: ClassVar = [JSONRenderer]
-    metadata_class = None
-    schema = BlueAISchema()
+    schema = CreatingSchema()
     # Whether a POST makes something: an `Idempotency-Key` protects it, within a transaction of ours.
     creates: ClassVar[bool] = False
     # What a caller must have for a method; without an entry every member may.
     permissions: ClassVar[dict[str, Permission]] = {}
-    is_repeatable = False  # a POST under an Idempotency-Key: sent again, it does no harm
-    is_under_way = False  # from here on something may have been written
     unknown_keys: tuple[str, ...] = ()
     request: BlueAIRequest
 
-    def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> BlueAIRequest:
-        return BlueAIRequest(
-            request,
-            parsers=self.get_parsers(),
-            authenticators=self.get_authenticators(),
-            negotiator=self.get_content_negotiator(),
-            parser_context=self.get_parser_context(request),
-        )
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[JSONRenderer, str]:
-        return JSONRenderer(), JSONRenderer.media_type  # JSON whatever the Accept header says
-
     def initial(self, request: BlueAIRequest, *args: object, **kwargs: object) -> None:
-        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        request.version, request.versioning_scheme = None, None
-        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
-            raise ParseError("The request must have a Content-Length.")  # Django would take the body as empty
+        self.begin(request)
         self.authorize(request)
         self.is_under_way = True
         if request.method == "POST" and self.creates and (key := read_key(request.headers.get(HEADER))):
@@ -106,7 +84,7 @@ class BlueAIView(APIView):
         self.perform_authentication(request)
         request.caller = request.auth
         self.check_throttles(request)
-        permission = self.permissions.get(request.method)
+        permission = self.permissions.get("GET" if request.method == "HEAD" else request.method)
         if permission is not None:
             self.require(permission)
 
@@ -127,8 +105,7 @@ class BlueAIView(APIView):
         return [self.request.data, sorted(self.request.query_params.lists())]
 
     def handle_exception(self, exc: Exception) -> Response:
-        is_harmless = not self.is_under_way or self.request.method == "GET" or self.is_repeatable
-        response = answer_to(exc, self.request._request, may_be_repeated=is_harmless)
+        response = answer_to(exc, self.request._request, may_be_repeated=self.may_be_repeated)
         if response is None:
             raise exc
         if isinstance(exc, NotAuthenticated | AuthenticationFailed):

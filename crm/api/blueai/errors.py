@@ -25,8 +25,6 @@ _WORDS = {
     429: ("rate_limit_error", "RATE_LIMITED"),
     500: ("api_error", "INTERNAL_ERROR"),
 }
-TYPES = sorted({words[0] for words in _WORDS.values()})
-CODES = sorted({words[1] for words in _WORDS.values()})
 
 
 class Unprocessable(FieldErrors):

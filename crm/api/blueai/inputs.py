@@ -5,18 +5,13 @@ from datetime import date
 from typing import TypeVar
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import EmailValidator
-
 from crm.errors import FieldErrors
 from crm.ids import parse_hex_id
-from crm.text import LONGEST_TEXT, clean_text
+from crm.text import LONGEST_EMAIL, LONGEST_TEXT, clean_text, is_email
 
-LONGEST_EMAIL = 254
 LONGEST_NAME = 100
 LONGEST_LINE = 1_000
 
-_is_email = EmailValidator()
 T = TypeVar("T")
 
 
@@ -24,10 +19,8 @@ def email_of(text: str) -> str:
     """Raises `ValueError` saying what is wrong, in the words of a row error (blueai-api.md 6.3)."""
     if len(text) > LONGEST_EMAIL:
         raise ValueError(f"must have at most {LONGEST_EMAIL} characters")
-    try:
-        _is_email(text)
-    except ValidationError as problem:
-        raise ValueError("not an email address") from problem
+    if not is_email(text):
+        raise ValueError("not an email address")
     return text
 
 

@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 
 from crm.api.close.openapi import query_text
-from crm.idempotency import DAYS, HEADER, PATTERN, REPLAYED
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -92,37 +90,19 @@ def describe(
     body: object = None,
     query: Sequence[OpenApiParameter] = (),
     status: int = 200,
+    also: Sequence[int] = (),
     media_type: str = "application/json",
 ) -> Callable[[View], View]:
-    """Decorate a view's method. `status` and `media_type` are those of success."""
+    """Decorate a view's method. `status` (`also` these) and `media_type` are those of success."""
     problems = dict.fromkeys((400, 401, 403, 404, 405, 409, 415, 422, 429), BlueAIError)
     return extend_schema(
         operation_id=f"blueai_{operation_id}",
         summary=summary,
         request=body,
-        responses={(status, media_type): answer, **problems},
+        responses={(one, media_type): answer for one in (status, *also)} | problems,
         parameters=[*query, *_ON_EVERY_ANSWER],
         tags=["blueai"],
     )
-
-
-class BlueAISchema(AutoSchema):
-    """Adds `Idempotency-Key` to each POST of a view that `creates`."""
-
-    def get_operation(self, *args: object, **kwargs: object) -> dict[str, object] | None:
-        operation = super().get_operation(*args, **kwargs)
-        if operation is not None and self.method == "POST" and getattr(type(self.view), "creates", False):
-            operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
-        return operation
-
-
-_IDEMPOTENCY_KEY = {
-    "in": "header",
-    "name": HEADER,
-    "schema": {"type": "string", "pattern": PATTERN},
-    "description": f"Sent again with the same key within {DAYS} days, the request is answered as the first time, with "
-    f"`{REPLAYED}: true`, and not carried out again.",
-}
 
 
 class BlueAIAuthenticationScheme(OpenApiAuthenticationExtension):

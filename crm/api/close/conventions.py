@@ -9,19 +9,17 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import ClassVar
 
-from django.http import HttpRequest
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError, Throttled
-from rest_framework.renderers import JSONRenderer
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from crm.api.close.authentication import CloseAuthentication
 from crm.api.close.errors import answer_to
 from crm.api.close.fields import Fields, parse_fields, pick_fields, wants, wants_custom
 from crm.api.close.idempotency import answer_once, key_of
 from crm.api.close.paging import page_of, paginate
-from crm.api.close.requests import CloseRequest, JsonParser, parameters_of_body, zone_of
+from crm.api.close.requests import CloseRequest, parameters_of_body, zone_of
 from crm.api.close.throttles import RATE_HEADER, EndpointThrottle, rate_body, untouched_rate
+from crm.api.views import JsonView
 from crm.errors import Forbidden
 from crm.models import Permission
 
@@ -45,42 +43,21 @@ def close_datetime(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-class CloseView(APIView):
+class CloseView(JsonView):
     """Authentication, error bodies, limits and headers of the Close dialect."""
 
+    request_class = CloseRequest
     authentication_classes: ClassVar = [CloseAuthentication]
-    permission_classes: ClassVar = []
     throttle_classes: ClassVar = [EndpointThrottle]
-    parser_classes: ClassVar = [JsonParser]
-    renderer_classes: ClassVar = [JSONRenderer]
-    metadata_class = None
     # What a caller must have for a method; without an entry every member may.
     permissions: ClassVar[Mapping[str, Permission]] = {}
     # Whether a POST makes something: an `Idempotency-Key` protects it, elsewhere the header is passed over. Such a POST
     # runs within a transaction of ours, so nothing in it may commit half-way (`durable`).
     creates: ClassVar[bool] = True
-    is_repeatable = False  # a POST under an Idempotency-Key: sent again, it does no harm
-    is_under_way = False  # from here on something may have been written
     request: CloseRequest
 
-    def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> CloseRequest:
-        return CloseRequest(
-            request,
-            parsers=self.get_parsers(),
-            authenticators=self.get_authenticators(),
-            negotiator=self.get_content_negotiator(),
-            parser_context=self.get_parser_context(request),
-        )
-
-    def perform_content_negotiation(self, request: CloseRequest, force: bool = False) -> tuple[JSONRenderer, str]:
-        return JSONRenderer(), JSONRenderer.media_type  # JSON whatever the Accept header says
-
     def initial(self, request: CloseRequest, *args: object, **kwargs: object) -> None:
-        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        request.version, request.versioning_scheme = None, None
-        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
-            # Django reads no body of unknown length: a lead would be made, an empty one.
-            raise ParseError("The request must have a Content-Length.")
+        self.begin(request)
         self.perform_authentication(request)
         self.prepare(request)
         self.is_under_way = True
@@ -111,8 +88,7 @@ class CloseView(APIView):
             return response
         if isinstance(exc, NotAuthenticated | AuthenticationFailed):
             exc.auth_header = self.get_authenticate_header(self.request)
-        is_harmless = not self.is_under_way or self.request.method == "GET" or self.is_repeatable
-        response = answer_to(exc, may_be_repeated=is_harmless)
+        response = answer_to(exc, may_be_repeated=self.may_be_repeated)
         if response is None:
             raise exc
         response.exception = True

@@ -5,9 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import EmailValidator
-
 from crm.api.close.custom_input import CustomFields, read_custom
 from crm.contacts import ContactDraft, Detail
 from crm.errors import FieldErrors
@@ -15,7 +12,7 @@ from crm.ids import parse_close_id
 from crm.leads import AddressDraft, LeadDraft
 from crm.models import FieldObject, LeadStatus
 from crm.phones import stored_phone
-from crm.text import clean_text
+from crm.text import clean_text, is_email
 
 GONE = "Object does not exist."
 NOT_TEXT = "Value must be of basestring type."
@@ -27,7 +24,6 @@ LONGEST_LIST = 500  # contacts, addresses, or ways to reach one contact
 LONGEST_TYPE = 50  # characters of a label such as "office"
 
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
-_is_email = EmailValidator(message="Not a valid email address.")
 _ADDRESS_TEXTS = ("label", "address_1", "address_2", "city", "state", "zipcode")
 
 T = TypeVar("T")
@@ -179,10 +175,8 @@ def _detail(body: Body, key: str, default_type: str, read: Callable[[str, Body],
 
 
 def _email(text: str, body: Body) -> str:
-    try:
-        _is_email(text)
-    except ValidationError as problem:
-        raise FieldErrors({"email": problem.messages[0]}) from problem
+    if not is_email(text):
+        raise FieldErrors({"email": "Not a valid email address."})
     return text
 
 

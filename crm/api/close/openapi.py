@@ -29,7 +29,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -41,7 +40,7 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 
 from crm.api.close.paging import MAX_LIMIT, MAX_SKIP
-from crm.idempotency import DAYS, HEADER, PATTERN, REPLAYED
+from crm.api.schema import CreatingSchema
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -145,7 +144,7 @@ def describe(
     also: Mapping[str, object] = NO_OTHERS,
 ) -> Callable[[View], View]:
     """Decorate a view's method. `status` is that of success; `conflict`: it may also answer 409; `also`: in
-    which other media types it answers, asked by `Accept`.
+    which other media types it answers, asked by `Accept`; or always, where there is no `answer`.
     """
     responses: dict[object, object] = {
         status: answer,
@@ -159,6 +158,8 @@ def describe(
     }
     if conflict:
         responses[409] = Error
+    if answer is None and also:
+        del responses[status]
     for media_type, other in also.items():
         responses[status, media_type] = other
     return extend_schema(
@@ -170,26 +171,15 @@ def describe(
     )
 
 
-class CloseSchema(AutoSchema):
-    """Adds what a POST of a view that `creates` takes and answers besides."""
+class CloseSchema(CreatingSchema):
+    """Adds the 409 that such a POST may answer."""
 
     def get_operation(self, *args: object, **kwargs: object) -> dict[str, object] | None:
         operation = super().get_operation(*args, **kwargs)
-        if operation is None or self.method != "POST" or not getattr(type(self.view), "creates", False):
-            return operation
-        operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
-        error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-        operation["responses"].setdefault("409", {"content": error, "description": ""})
+        if operation is not None and self.takes_key:
+            error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+            operation["responses"].setdefault("409", {"content": error, "description": ""})
         return operation
-
-
-_IDEMPOTENCY_KEY = {
-    "in": "header",
-    "name": HEADER,
-    "schema": {"type": "string", "pattern": PATTERN},
-    "description": f"Sent again with the same key within {DAYS} days, the request is answered as the first time, with "
-    f"`{REPLAYED}: true`, and not carried out again. 409: the key came before with another body, or is under way.",
-}
 
 
 class CloseAuthenticationScheme(OpenApiAuthenticationExtension):

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, timedelta, timezone, tzinfo
+from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
@@ -39,6 +40,7 @@ class JsonParser(BaseParser):
     """A JSON object, or a 400. Nothing that PostgreSQL cannot store (NUL, lone surrogates, NaN) gets past it."""
 
     media_type = "application/json"
+    unchecked: ClassVar[Collection[str]] = ()  # keys whose values the view gives to `refuse_unstorable` piece by piece
 
     def parse(
         self, stream: Request, media_type: str | None = None, parser_context: Mapping[str, object] | None = None
@@ -49,12 +51,12 @@ class JsonParser(BaseParser):
             _drain(stream)
             raise ParseError(f"The request is larger than {limit // (1024 * 1024)} MB.")
         try:
-            data = json.loads(body.decode(), parse_float=_finite, parse_constant=_refuse)
+            data = strict_json(body.decode())
         except (ValueError, RecursionError) as problem:
             raise ParseError(INVALID_JSON) from problem
         if not isinstance(data, dict):
             raise ParseError("The request must be a JSON object.")
-        _check(data)
+        refuse_unstorable({key: value for key, value in data.items() if key not in self.unchecked})
         return data
 
 
@@ -63,6 +65,11 @@ def _drain(stream: Request) -> None:
     read = 0
     while read < MAX_DRAINED_BYTES and (chunk := stream.read(1024 * 1024)):
         read += len(chunk)
+
+
+def strict_json(text: str) -> object:
+    """What `text` says. `ValueError` or `RecursionError` for what is no JSON: `NaN` is none, nor is 1e999 a number."""
+    return json.loads(text, parse_float=_finite, parse_constant=_refuse)
 
 
 def _finite(text: str) -> float:
@@ -76,16 +83,17 @@ def _refuse(word: str) -> float:
     raise ValueError(word)  # NaN, Infinity, -Infinity: words of JavaScript, not of JSON
 
 
-def _check(data: object) -> None:
-    """Refuse text that cannot be stored and nesting that is too deep. Level by level: no recursion of our own."""
+def refuse_unstorable(data: object, *, what: str = "request") -> None:
+    """Raises `ParseError` for text that cannot be stored and nesting that is too deep. Level by level: no recursion of
+    our own. `what` is what the problem is told of."""
     level, depth = [data], 1
     while level:
         if depth > MAX_DEPTH:
-            raise ParseError("The request is nested too deeply.")
+            raise ParseError(f"The {what} is nested too deeply.")
         deeper: list[object] = []
         for value in level:
             if isinstance(value, str):
-                _check_text(value)
+                _check_text(value, what)
             elif isinstance(value, dict):
                 deeper += value.keys()
                 deeper += value.values()
@@ -94,13 +102,13 @@ def _check(data: object) -> None:
         level, depth = deeper, depth + 1
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: str, what: str) -> None:
     if "\0" in text:
-        raise ParseError("The request contains a NUL character.")
+        raise ParseError(f"The {what} contains a NUL character.")
     try:
         text.encode()
     except UnicodeEncodeError as problem:
-        raise ParseError("The request contains half a surrogate pair.") from problem
+        raise ParseError(f"The {what} contains half a surrogate pair.") from problem
 
 
 def parameters_of_body(data: Mapping[str, object]) -> QueryDict:

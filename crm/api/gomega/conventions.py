@@ -8,18 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 from urllib.parse import quote
 
-from django.http import HttpRequest
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError, Throttled
-from rest_framework.renderers import JSONRenderer
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from crm import idempotency
-from crm.api.close.requests import JsonParser
 from crm.api.gomega.authentication import GomegaAuthentication
 from crm.api.gomega.errors import answer_to, error_body
 from crm.api.gomega.rates import Rate, headers_of, rate_of, untouched
+from crm.api.views import JsonView
 from crm.auth import Caller
 from crm.errors import Forbidden
 from crm.idempotency import HEADER, Attempt, digests_of, read_key
@@ -36,45 +33,24 @@ class GomegaRequest(Request):
     rate: Rate
 
 
-class GomegaView(APIView):
+class GomegaView(JsonView):
     """Authentication, error bodies, limits and headers of the gomega dialect."""
 
+    request_class = GomegaRequest
     authentication_classes: ClassVar = [GomegaAuthentication]
-    permission_classes: ClassVar = []
     throttle_classes: ClassVar = []
-    parser_classes: ClassVar = [JsonParser]
-    renderer_classes: ClassVar = [JSONRenderer]
-    metadata_class = None
     scopes: ClassVar[Mapping[str, str]] = {}  # what a key needs for a method
     is_bulk: ClassVar[bool] = False  # counted in the bulk bucket
-    is_repeatable = False  # a POST under an Idempotency-Key: sent again, it does no harm
-    is_under_way = False  # from here on something may have been written
     request: GomegaRequest
 
-    def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> GomegaRequest:
-        return GomegaRequest(
-            request,
-            parsers=self.get_parsers(),
-            authenticators=self.get_authenticators(),
-            negotiator=self.get_content_negotiator(),
-            parser_context=self.get_parser_context(request),
-        )
-
-    def perform_content_negotiation(self, request: GomegaRequest, force: bool = False) -> tuple[JSONRenderer, str]:
-        return JSONRenderer(), JSONRenderer.media_type  # JSON whatever the Accept header says
-
     def initial(self, request: GomegaRequest, *args: object, **kwargs: object) -> None:
-        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        request.version, request.versioning_scheme = None, None
-        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
-            # Django reads no body of unknown length: a call would be taken for one without a body.
-            raise ParseError("The request must have a Content-Length.")
+        self.begin(request)
         self.perform_authentication(request)
         request.caller = request.auth
         request.rate = rate_of(request.caller, bulk=self.is_bulk)
         if request.rate.exceeded:
             raise Throttled
-        scope = self.scopes.get(request.method)
+        scope = self.scopes.get("GET" if request.method == "HEAD" else request.method)
         if scope is not None and not request.caller.has_scope(scope):
             raise Forbidden(f"This API key lacks the scope {scope}.")
         self.is_under_way = True
@@ -93,8 +69,7 @@ class GomegaView(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, Throttled):
             return Response(error_body("The limit of calls is exceeded. See the header Retry-After.", 429), status=429)
-        is_harmless = not self.is_under_way or self.request.method == "GET" or self.is_repeatable
-        response = answer_to(exc, may_be_repeated=is_harmless)
+        response = answer_to(exc, may_be_repeated=self.may_be_repeated)
         if response is None:
             raise exc
         if isinstance(exc, NotAuthenticated | AuthenticationFailed):

@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import EmailValidator
-
 from crm.api.gomega.answers import LEAD_LINE
 from crm.api.gomega.lists import LINES
 from crm.custom_values import Stored, clean_value, show_value
@@ -24,11 +21,11 @@ from crm.models import (
     SourceType,
 )
 from crm.phones import stored_phone
-from crm.text import clean_text
+from crm.text import LONGEST_EMAIL, clean_text, is_email
 
-_LONGEST = {"contact_name": 1000, "contact_phone": 100, "contact_email": 254}  # characters
+_LONGEST = {"contact_name": 1000, "contact_phone": 100, "contact_email": LONGEST_EMAIL}  # characters
+GONE = "refers to what is not there any more"
 _REFERENCES = (FieldType.USER, FieldType.CONTACT, FieldType.CUSTOM_OBJECT)
-_is_email = EmailValidator(message="Not a valid email address.")
 
 Body = Mapping[str, object]
 T = TypeVar("T")
@@ -47,12 +44,17 @@ class RowReader:
         self._members = set(members.values_list("user", flat=True)) if owners else set()
         self._cleaned: dict[tuple[str, str], Stored | None] = {}  # a user's value costs a look, once
 
-    def read(self, body: Body, *, defaults: Mapping[str, object]) -> tuple[Row, list[str]]:
-        """The row, and the slugs of custom fields that nobody knows. `defaults` are columns of a lead that is made by
-        it. Raises `FieldErrors` with all that is wrong."""
+    def unknown_slugs(self, body: Body) -> list[str]:
+        """The slugs of custom fields that nobody knows, in the order given. They are passed over."""
+        given = body.get("custom_fields")
+        slugs = given if isinstance(given, dict) else ()
+        return [slug for slug in slugs if slug != LEAD_LINE and slug not in self._fields]
+
+    def read(self, body: Body, *, defaults: Mapping[str, object]) -> Row:
+        """`defaults` are columns of a lead that is made by the row. Raises `FieldErrors` with all that is wrong."""
         reader = _Reading()
         texts = {name: reader.attempt(lambda name=name: _text(body.get(name), name), None) for name in _LONGEST}
-        custom, ignored = reader.attempt(lambda: self._custom(body.get("custom_fields")), ({}, []))
+        custom = reader.attempt(lambda: self._custom(body.get("custom_fields")), {})
         lead = {
             "source_platform": reader.attempt(lambda: _word(body, "source_platform", SourcePlatform.values), None),
             "source_type": reader.attempt(lambda: _word(body, "source_type", SourceType.values), None),
@@ -68,14 +70,18 @@ class RowReader:
         reader.close()
         phone = texts["contact_phone"]
         given = {name: value for name, value in lead.items() if value is not None}
-        row = Row(
+        return Row(
             lead={**defaults, **given},
             contact={"name": texts["contact_name"]} if texts["contact_name"] else {},
             email=email,
             phone=stored_phone(phone) if phone else None,
             lead_custom={key: value for key, value in custom.items() if value is not None},
         )
-        return row, ignored
+
+    def named(self, problem: str) -> str:
+        """What the merge has found gone meanwhile (`RowResult.problem`), as a row spells it."""
+        slugs = {f"custom.{field.key}": f"custom_fields.{slug}" for slug, field in self._fields.items()}
+        return {"status_id": "stage_slug", **slugs}.get(problem, problem)
 
     def _stage(self, value: object) -> UUID | None:
         if value is None or value == "":
@@ -93,29 +99,26 @@ class RowReader:
             raise FieldErrors({"owner_id": "no such team member"})
         return key
 
-    def _custom(self, value: object) -> tuple[dict[str, Stored | None], list[str]]:
-        """Values by the keys of their fields (and `lead_line`), and the slugs of no field, in the order given."""
+    def _custom(self, value: object) -> dict[str, Stored | None]:
+        """Values by the keys of their fields (and `lead_line`)."""
         if value is None:
-            return {}, []
+            return {}
         if not isinstance(value, dict):
             raise FieldErrors({"custom_fields": "must be an object"})
         values: dict[str, Stored | None] = {}
-        ignored: list[str] = []
         problems: dict[str, object] = {}
         for slug, given in value.items():
             field = self._fields.get(slug)
             try:
                 if slug == LEAD_LINE:
                     values[LEAD_LINE] = _word(value, LEAD_LINE, LINES)
-                elif field is None:
-                    ignored.append(slug)
-                else:
+                elif field is not None:
                     values[field.key] = self._clean(field, given)
             except FieldErrors as problem:
                 problems |= problem.field_errors
         if problems:
             raise FieldErrors({"custom_fields": problems})
-        return values, ignored
+        return values
 
     def _clean(self, field: CustomField, value: object) -> Stored | None:
         if value == "":
@@ -158,10 +161,8 @@ def _word(body: Body, name: str, words: Iterable[str]) -> str | None:
 
 
 def _check_email(email: str) -> None:
-    try:
-        _is_email(email)
-    except ValidationError as problem:
-        raise FieldErrors({"contact_email": problem.messages[0]}) from None
+    if not is_email(email):
+        raise FieldErrors({"contact_email": "Not a valid email address."})
 
 
 def _spelled(field: CustomField, value: object) -> object:

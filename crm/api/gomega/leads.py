@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from crm.api.gomega.answers import show_leads
 from crm.api.gomega.conventions import READ, WRITE, GomegaRequest, GomegaView
-from crm.api.gomega.lead_input import RowReader
+from crm.api.gomega.lead_input import GONE, Body, RowReader
 from crm.api.gomega.lists import DIRECTIONS, LINES, MAX_OFFSET, MOST, SORTS, read_page
 from crm.api.gomega.openapi import (
     IDEMPOTENCY_KEY,
@@ -20,7 +20,7 @@ from crm.api.gomega.openapi import (
 )
 from crm.auth import Caller
 from crm.errors import FieldErrors
-from crm.merging import Outcome, Row, Rules, merge_rows
+from crm.merging import Outcome, Rules, merge_rows
 from crm.models import Lead, Lifecycle
 from crm.webhooks.events import note_created
 
@@ -72,18 +72,19 @@ class LeadsView(GomegaView):
         caller = self.request.caller
         # Whose lead it is can be said by the bulk call alone.
         body = {key: value for key, value in self.request.data.items() if key != "owner_id"}
-        row, _ = RowReader(caller.organization.pk, [body]).read(body, defaults={})
-        lead = Lead.objects.get(pk=create_or_merge(row, caller))
+        reader = RowReader(caller.organization.pk, [body])
+        lead = Lead.objects.get(pk=create_or_merge(reader, body, caller))
         return Response({"lead": show_leads([lead], custom=False)[0]}, status=201)
 
 
 @transaction.atomic
-def create_or_merge(row: Row, caller: Caller) -> UUID:
-    """The key of the lead that the row is about now. One that is made by it is told to the webhooks."""
+def create_or_merge(reader: RowReader, body: Body, caller: Caller) -> UUID:
+    """The key of the lead that the body is about now. One that is made by it is told to the webhooks."""
+    row = reader.read(body, defaults={})
     merged = merge_rows(organization=caller.organization, by=caller.user, rows=[row], rules=Rules())
     result = merged.results[0]
     if result.outcome is Outcome.FAILED:
-        raise FieldErrors({str(result.problem): "refers to what is not there any more"})
+        raise FieldErrors({reader.named(str(result.problem)): GONE})
     if result.outcome is Outcome.CREATED:
         note_created(Lead.objects.get(pk=result.lead_id))
     return result.lead_id

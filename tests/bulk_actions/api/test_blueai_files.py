@@ -2,23 +2,25 @@
 
 import csv
 import io
-import time
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.http import HttpResponse
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bulk_actions.api import blueai_exports, blueai_import
-from bulk_actions.models import BulkAction
+from bulk_actions.models import Batch, BulkAction, LeadOutcome
+from bulk_actions.retention import erase
+from bulk_actions.undoing import undo
 from crm.auth import make_api_key
-from crm.ids import hex_id
-from crm.models import Contact, ContactEmail, Dialect, Lead, Membership, Organization, Role
+from crm.ids import hex_id, parse_hex_id
+from crm.models import Contact, ContactEmail, Dialect, Lead, Membership, Organization, OutboxMail, Role
 from crm.setup import create_organization
 from tests import factories
 from tests.blueai import BlueAI, problem_of
-from tests.bulk_actions.helpers import make_leads, run_to_end
+from tests.bulk_actions.helpers import caller_of, check_invariant, make_leads, run_to_end
 
 HEADERS = {
     "deals": "id,name,customer_name,company_id,contact_id,amount,stage,expected_close_date,assigned_member_id,"
@@ -115,6 +117,8 @@ def test_formulas_are_made_harmless_unless_asked_otherwise(blueai: BlueAI) -> No
     [guarded], [raw] = exported(blueai, "contacts"), exported(blueai, "contacts", raw=1)
     assert (guarded["name"], guarded["position"], guarded["phone"]) == ("'=1+1 x", "'@SUM(A1)", "+81312345678")
     assert (raw["name"], raw["position"]) == ("=1+1 x", "@SUM(A1)")
+    answer = blueai.get("/crm/bulk/contacts/export", raw=1)
+    assert answer["Content-Disposition"].endswith('_raw.csv"')
 
 
 def test_all_records_come_once_in_order_page_by_page(
@@ -139,16 +143,20 @@ def test_what_is_deleted_and_what_hangs_on_it_is_not_exported(blueai: BlueAI) ->
     assert [exported(blueai, what) for what in HEADERS] == [[], [], []]
 
 
-def test_the_first_bytes_come_before_the_table_is_read_and_no_transaction_stays_open(
+def test_the_first_bytes_come_before_the_table_is_read_and_rows_by_pages(
     blueai: BlueAI, organization: Organization
 ) -> None:
-    make_leads(organization.lead_statuses.first(), 20_000)
-    began = time.perf_counter()
+    make_leads(organization.lead_statuses.first(), 11_000)
     stream = iter(blueai.get("/crm/bulk/companies/export").streaming_content)
-    assert next(stream)
-    assert next(stream)
-    assert time.perf_counter() - began < 0.3
-    assert sum(piece.count(b"\r\n") for piece in stream) == 20_000 - 500
+    with CaptureQueriesContext(connection) as queries:
+        header = next(stream)
+    assert (header, len(queries)) == (f"\ufeff{HEADERS['companies']}\r\n".encode(), 0)
+    with CaptureQueriesContext(connection) as queries:
+        assert next(stream).count(b"\r\n") == 500
+    assert len(queries) == 1
+    with CaptureQueriesContext(connection) as queries:
+        assert sum(piece.count(b"\r\n") for piece in stream) == 11_000 - 500
+    assert len(queries) == 3, "pages of 5,000"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -170,6 +178,7 @@ def test_who_may_not_export_gets_nothing(blueai: BlueAI, membership: Membership,
     membership.role = Role.RESTRICTED_USER
     membership.save()
     problem_of(blueai.get(f"/crm/bulk/{what}/export"), 403)
+    assert blueai.send("HEAD", f"/crm/bulk/{what}/export").status_code == 403
 
 
 # --- import -----------------------------------------------------------------------------------------------------------
@@ -252,6 +261,7 @@ def test_a_file_that_cannot_be_read_is_refused_whole(blueai: BlueAI, raw: bytes,
     error = problem_of(imported(blueai, raw), 400)
     assert said in error["message"]
     assert not Contact.objects.exists()
+    assert not BulkAction.objects.exists()
 
 
 def test_without_a_file_or_with_an_unknown_wish_it_is_refused(blueai: BlueAI) -> None:
@@ -285,6 +295,19 @@ def test_what_is_too_large_for_a_request_becomes_a_job(
     assert blueai.get(f"/crm/bulk/jobs/{hex_id('job', job.pk)}").json()["job"]["processed"] == 2
 
 
+def test_the_done_mail_of_its_undo_counts_contacts(
+    blueai: BlueAI, membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blueai_import, "MOST_ROWS", 1)
+    told = imported(blueai, "first_name,last_name\na,b\nc,d\n").json()
+    job = run_to_end(BulkAction.objects.get(pk=parse_hex_id("job", told["job_id"])))
+    taken_back = run_to_end(undo(action=job, caller=caller_of(membership)))
+    assert taken_back.n_succeeded == 2
+    assert "Rows:       2\n" in OutboxMail.objects.get(source_id=job.pk).body_text
+    assert "Contacts:   2\n" in OutboxMail.objects.get(source_id=taken_back.pk).body_text
+    assert not Contact.objects.exists()
+
+
 def test_no_more_than_a_thousand_errors_are_listed(blueai: BlueAI) -> None:
     errors = imported(blueai, "first_name,last_name\n" + "a,\n" * 1_200 + "a,b\n").json()["errors"]
     assert (len(errors), errors[-1]) == (1_001, "and 200 more rows with errors")
@@ -296,6 +319,84 @@ def test_a_file_sent_again_with_its_key_is_imported_once(blueai: BlueAI) -> None
         assert imported(blueai, "first_name,last_name\na,b\n", **key).json() == {"processed": 1, "errors": []}
     assert Contact.objects.count() == 1
     assert problem_of(imported(blueai, "first_name,last_name\na,c\n", **key), 409)["code"] == "CONFLICT"
+
+
+@pytest.fixture
+def people(blueai: BlueAI, monkeypatch: pytest.MonkeyPatch) -> BulkAction:
+    """What an import in pieces has left: a contact that it changed in two of them, one that it made and then changed,
+    and a row that cannot be read."""
+    monkeypatch.setattr(blueai_import, "LARGEST_CALL", 2)
+    blueai.make("contacts", {"first_name": "花子", "last_name": "佐藤", "email": "h@x.example", "position": "部長"})
+    file = (
+        "first_name,last_name,email,phone,position\n"
+        "花,佐藤,h@x.example,,\n"
+        "太郎,山田,t@x.example,,\n"
+        "花,田中,h@x.example,+81312345678,社長\n"
+        "名,,,,\n"
+        "太郎,山田,T@x.example,+81312345679,\n"
+    )
+    told = imported(blueai, file, "?on_duplicate=update&detail=1").json()
+    assert (told["processed"], len(told["errors"])) == (4, 1)
+    job = BulkAction.objects.get(pk=parse_hex_id("job", told["job_id"]))
+    check_invariant(job)
+    return job
+
+
+def shown_people(blueai: BlueAI) -> list[tuple[str, ...]]:
+    rows = blueai.get("/crm/contacts", order="asc").json()["items"]
+    return [tuple(row[key] for key in ("first_name", "last_name", "email", "phone", "position")) for row in rows]
+
+
+def test_an_import_within_the_request_is_a_finished_job(blueai: BlueAI, people: BulkAction) -> None:
+    assert shown_people(blueai) == [
+        ("花", "田中", "h@x.example", "+81312345678", "社長"),
+        ("太郎", "山田", "t@x.example", "+81312345679", None),
+    ]
+    assert people.params == {"source": "blueai", "rows": 5, "failed": 1, "records": "contacts"}
+    assert (people.status, people.n_objects, people.n_succeeded) == ("done", 2, 2)
+    shown = blueai.get(f"/crm/bulk/jobs/{hex_id('job', people.pk)}").json()["job"]
+    assert (shown["kind"], shown["processed"], shown["changed"]) == ("import", 2, 2)
+
+
+def test_its_undo_takes_contacts_away_and_gives_back_what_they_held(blueai: BlueAI, people: BulkAction) -> None:
+    undone_by = blueai.post(f"/crm/bulk/jobs/{hex_id('job', people.pk)}/undo").json()["job"]
+    job = run_to_end(BulkAction.objects.get(pk=parse_hex_id("job", undone_by["id"])))
+    assert (job.n_succeeded, job.n_skipped) == (2, 0)
+    assert shown_people(blueai) == [("花子", "佐藤", "h@x.example", None, "部長")]
+
+
+def test_its_undo_leaves_what_was_changed_since(blueai: BlueAI, people: BulkAction) -> None:
+    [first, _] = blueai.get("/crm/contacts", order="asc").json()["items"]
+    blueai.patch(f"/crm/contacts/{first['id']}", {"position": "会長"})
+    undone_by = blueai.post(f"/crm/bulk/jobs/{hex_id('job', people.pk)}/undo").json()["job"]
+    job = run_to_end(BulkAction.objects.get(pk=parse_hex_id("job", undone_by["id"])))
+    assert (job.n_succeeded, job.n_skipped) == (1, 1)
+    assert shown_people(blueai) == [("花", "田中", "h@x.example", "+81312345678", "会長")]
+
+
+def test_contacts_that_are_passed_over_are_skipped_targets(blueai: BlueAI) -> None:
+    file = "first_name,last_name,email\na,b,a@x.example\n"
+    imported(blueai, file)
+    told = imported(blueai, file + "c,d,c@x.example\n", "?on_duplicate=skip&detail=1").json()
+    job = BulkAction.objects.get(pk=parse_hex_id("job", told["job_id"]))
+    check_invariant(job)
+    assert (told["processed"], job.n_succeeded, job.n_skipped) == (2, 1, 1)
+    assert LeadOutcome.objects.get(action=job).code == "duplicate"
+
+
+def test_what_a_removed_lead_s_contact_held_leaves_the_ledger_of_its_import_and_of_the_undo(
+    blueai: BlueAI, people: BulkAction, organization: Organization
+) -> None:
+    company = blueai.make("companies", {"name": "桜"})
+    [first, _] = blueai.get("/crm/contacts", order="asc").json()["items"]
+    blueai.patch(f"/crm/contacts/{first['id']}", {"company_id": company["id"]})
+    job = run_to_end(undo(action=people, caller=caller_of(Membership.objects.get())))
+    assert "部長" in str(list(Batch.objects.values_list("before", "given")))
+    assert erase(parse_hex_id("comp", company["id"]), organization.pk)[1]
+    assert "部長" not in str(list(Batch.objects.values_list("before", "given")))
+    made, _ = Batch.objects.get(action=people).before[::-1]
+    assert made["made"], "that of another contact stays"
+    assert Batch.objects.filter(action=job).exists()
 
 
 def test_our_export_of_a_formula_is_imported_as_it_was(blueai: BlueAI) -> None:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from bulk_actions.export_smart import FIELDS
 from bulk_actions.models import Batch, BulkAction, ExportFile, LeadOutcome
 from bulk_actions.retrying import retry
 from bulk_actions.runner import Slice, run_slice, write_file
-from bulk_actions.services import pause, resume
+from bulk_actions.services import cancel, pause, resume
 from bulk_actions.states import Status
 from bulk_actions.undoing import undo
 from crm.api.close.conventions import close_datetime
@@ -67,13 +67,26 @@ def shown(api: APIClient, action: BulkAction) -> dict[str, Any]:
     return answer.json()
 
 
-def fetch(api: APIClient, action: BulkAction) -> bytes:
-    """The file as it comes through the link, uncompressed."""
+def path_of(api: APIClient, action: BulkAction) -> str:
+    """Of the link, which is good without a key."""
     url = shown(api, action)["download_url"]
-    answer = Client().get(url[url.index("/api/") :])
+    return url[url.index("/api/") :]
+
+
+def answer_of(api: APIClient, action: BulkAction) -> Any:
+    answer = Client().get(path_of(api, action))
     assert answer.status_code == 200
     assert answer["Content-Disposition"].startswith("attachment; ")
     assert answer["X-Content-Type-Options"] == "nosniff"
+    return answer
+
+
+def fetch(api: APIClient, action: BulkAction) -> bytes:
+    """The file as it comes through the link, uncompressed."""
+    return unpacked(answer_of(api, action))
+
+
+def unpacked(answer: Any) -> bytes:
     content = b"".join(answer.streaming_content)
     return gzip.decompress(content) if answer.headers.get("Content-Encoding") == "gzip" else content
 
@@ -130,6 +143,73 @@ def test_dates_are_written_as_asked(api: APIClient, lead: Lead, dates: str, show
     Lead.objects.update(date_created="2031-01-02T03:04:05Z")
     [row] = table(exported(api, date_format=dates))
     assert row["date_created"] == shown_as
+
+
+@pytest.mark.parametrize(
+    ("dates", "date", "moments"),
+    [("original", "2031-01-02", ["2031-01-02T03:04:05.000000+00:00", "2031-01-02T03:04:05.250000+00:00"]),
+     ("iso8601", "2031-01-02", ["2031-01-02T03:04:05Z", "2031-01-02T03:04:05.250000Z"]),
+     ("excel", "2031-01-02", ["2031-01-02 03:04:05", "2031-01-02 03:04:05"])],
+)  # fmt: skip
+def test_custom_dates_are_written_as_asked_too(
+    api: APIClient, status: LeadStatus, dates: str, date: str, moments: list[str]
+) -> None:
+    new = factories.CustomFieldFactory.create
+    day, one = (new(organization=status.organization, type=type_, name=type_) for type_ in ("date", "datetime"))
+    some = new(organization=status.organization, type="datetime", name="some", accepts_multiple_values=True)
+    stored = [f"2031-01-02T03:04:05.{fraction:06}+00:00" for fraction in (0, 250_000)]
+    custom = {day.key: "2031-01-02", one.key: stored[0], some.key: stored}
+    factories.LeadFactory.create(organization=status.organization, status=status, custom=custom)
+    fields = ["custom.date", "custom.datetime", "custom.some"]
+    [row] = table(exported(api, date_format=dates, fields=fields))
+    assert [row["custom.date"], row["custom.datetime"], json.loads(row["custom.some"])] == [date, moments[0], moments]
+    book = load_workbook(io.BytesIO(exported(api, format="xlsx", date_format=dates, fields=fields)))
+    cell = book.worksheets[0]["B2"].value
+    assert cell == (datetime(2031, 1, 2, 3, 4, 5) if dates == "excel" else moments[0])
+
+
+def test_programs_get_texts_as_they_are_and_the_file_says_so(api: APIClient, lead: Lead) -> None:
+    for format in ("csv", "xlsx"):
+        action = run_to_end(ask(api, format=format, raw=True, fields=["description"]))
+        assert shown(api, action)["raw"]
+        answer = answer_of(api, action)
+        assert f'filename="leads_{action.date_created:%Y%m%d}_raw.{format}"' in answer["Content-Disposition"]
+        content = unpacked(answer)
+        text = (
+            table(content)[0]["description"]
+            if format == "csv"
+            else load_workbook(io.BytesIO(content)).worksheets[0]["A2"].value
+        )
+        assert text == lead.description == "=1+1\nnext 🌊"
+
+
+def test_a_spreadsheet_gets_a_byte_order_mark_and_programs_none(api: APIClient, lead: Lead) -> None:
+    marked, plain = (exported(api, fields=["name"], bom=bom) for bom in (True, False))
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert plain == exported(api, fields=["name"])
+
+
+@pytest.mark.parametrize(
+    ("format", "media_type", "packed"),
+    [("csv", "text/csv; charset=utf-8", "gzip"), ("json", "application/json", "gzip"),
+     ("jsonl", "application/x-ndjson", "gzip"),
+     ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", None)],
+)  # fmt: skip
+def test_a_file_comes_packed_and_as_what_it_is(
+    api: APIClient, lead: Lead, format: str, media_type: str, packed: str | None
+) -> None:
+    action = run_to_end(ask(api, format=format))
+    answer = answer_of(api, action)
+    assert (answer["Content-Type"], answer.headers.get("Content-Encoding")) == (media_type, packed)
+    assert f'filename="leads_{action.date_created:%Y%m%d}.{format}"' in answer["Content-Disposition"]
+    assert int(answer["Content-Length"]) == len(b"".join(answer.streaming_content)) == ExportFile.objects.get().size
+    assert answer["Cache-Control"] == "private, no-store"
+
+
+def test_there_are_no_custom_objects_and_json_has_the_dates_of_the_api(api: APIClient, lead: Lead) -> None:
+    assert exported(api, include_custom_objects=True) == exported(api)
+    [found] = json.loads(exported(api, format="json", date_format="excel"))
+    assert found == api.get(f"/api/v1/lead/{found['id']}/").json()
 
 
 def test_leads_as_json_are_what_the_api_answers_and_their_activities(api: APIClient, lead: Lead) -> None:
@@ -258,6 +338,29 @@ def test_opportunities_of_leads_and_by_the_filters_of_their_list(api: APIClient,
     assert found == api.get(f"/api/v1/opportunity/{found['id']}/").json()
 
 
+def test_opportunities_are_found_sorted_and_of_the_leads_as_in_their_list(api: APIClient, lead: Lead) -> None:
+    other = factories.LeadFactory.create(organization=lead.organization, status=lead.status, name="Oakvale")
+    one, two, three = (
+        factories.OpportunityFactory.create(lead=of, value=value, confidence=50)
+        for of, value in ((lead, 200), (other, 300), (other, 100))
+    )
+    made = api.post("/api/v1/saved_search/", {"type": "lead", "name": "x", "query": "name:oakvale"}, format="json")
+    view = made.json()["id"]
+    for params, wanted in (
+        ({}, [one, two, three]),
+        ({"_order_by": "-value"}, [two, one, three]),
+        ({"query": "value > 150 sort:value"}, [one, two]),
+        ({"lead_query": "name:oakvale"}, [two, three]),
+        ({"lead_saved_search_id": view, "_order_by": "value"}, [three, two]),
+        ({"status_label__in": [one.status.label, three.status.label], "query": "value < 250"}, [one, three]),
+    ):
+        rows = table(exported(api, OPPORTUNITIES, params=params, fields=["id"]))
+        assert [row["id"] for row in rows] == [close_id("oppo", deal.pk) for deal in wanted], params
+        asked = {name: ",".join(value) if isinstance(value, list) else value for name, value in params.items()}
+        listed = api.get("/api/v1/opportunity/", asked)
+        assert {row["id"] for row in listed.json()["data"]} == {row["id"] for row in rows}
+
+
 def test_the_order_and_the_limit_are_those_asked_for(api: APIClient, status: LeadStatus) -> None:
     make_leads(status, 30)
     sort = [{"direction": "desc", "field": {"type": "regular_field", "object_type": "lead", "field_name": "name"}}]
@@ -286,7 +389,15 @@ def test_lists_have_the_newest_first_and_lead_exports_their_own(api: APIClient, 
     first, second = ask(api), ask(api, OPPORTUNITIES)
     assert [one["id"] for one in api.get("/api/v1/export/").json()["data"]] == [second.api_id, first.api_id]
     assert [one["id"] for one in api.get(LEADS).json()["data"]] == [first.api_id]
+    assert [one["id"] for one in api.get(OPPORTUNITIES).json()["data"]] == [second.api_id]
     assert api.get(f"{LEADS}{first.api_id}/").json()["id"] == first.api_id
+
+
+def test_a_request_that_is_repeated_starts_one_export(api: APIClient, lead: Lead) -> None:
+    body, key = {"format": "csv", "type": "leads"}, {"Idempotency-Key": "once"}
+    answers = [api.post(LEADS, body, format="json", headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.json()["id"] for answer in answers} == {BulkAction.objects.get().api_id}
 
 
 def test_an_export_is_of_one_moment(
@@ -338,6 +449,32 @@ def test_a_pause_stops_between_parts_and_resuming_makes_a_whole_file(
     assert len(table(fetch(api, action))) == 35
     assert (shown(api, action)["n_docs"], action.n_succeeded) == (35, 35)
     assert len(list(folder.iterdir())) == 1
+
+
+def test_a_cancel_stops_between_parts_and_leaves_no_file(
+    api: APIClient, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path,
+    membership: Membership,
+) -> None:  # fmt: skip
+    settings.BULK_STORED_BATCH = 10
+    make_leads(status, 35)
+    action = ask(api)
+    run_slice(action.pk)
+    rows, n_parts = Reader.rows, 0
+
+    def cancel_at_second(self: Reader, keys: Any) -> Any:
+        nonlocal n_parts
+        n_parts += 1
+        if n_parts == 2:
+            Elsewhere(cancel, action=action, by=membership.user).join()
+        return rows(self, keys)
+
+    monkeypatch.setattr(Reader, "rows", cancel_at_second)
+    write_file(action.pk)
+    action.refresh_from_db()
+    assert (action.status, action.error_code, action.n_succeeded, n_parts) == (Status.ERROR, "cancelled", 10, 2)
+    assert shown(api, action)["download_url"] is None
+    assert list(folder.iterdir()) == []
+    check_invariant(action)
 
 
 def test_a_crash_leaves_nothing_that_is_given_away_and_the_next_try_begins_anew(
@@ -465,6 +602,72 @@ def test_a_storage_is_whatever_the_settings_say(api: APIClient, lead: Lead, sett
     assert (storage().listdir("")[1], list(folder.iterdir())) == ([], [])
 
 
+@pytest.mark.parametrize("format", ["csv", "json", "jsonl", "xlsx"])
+def test_an_object_store_holds_files_as_well(
+    api: APIClient, status: LeadStatus, settings: Settings, folder: Path, format: str
+) -> None:
+    """Nobody can go back in what is written there."""
+    make_leads(status, 300)
+    plain = exported(api, format=format, fields=["id", "name"])
+    store = {"BACKEND": "tests.bulk_actions.storages.ObjectStore"}
+    settings.STORAGES = {**settings.STORAGES, "exports": store}
+    there = exported(api, format=format, fields=["id", "name"])
+    if format == "xlsx":
+        books = [load_workbook(io.BytesIO(content)) for content in (plain, there)]
+        first, second = (list(book.worksheets[0].values) for book in books)
+        assert first == second
+    else:
+        assert plain == there
+    assert storage().listdir("")[1] == [ExportFile.objects.latest("date_created").name]
+
+
+def refuse(settings: Settings, *what: str) -> None:
+    store = {"BACKEND": "tests.bulk_actions.storages.RefusingStore", "OPTIONS": {"refused": what}}
+    settings.STORAGES = {**settings.STORAGES, "exports": store}
+
+
+def test_a_storage_that_refuses_the_file_ends_the_job(api: APIClient, lead: Lead, settings: Settings) -> None:
+    refuse(settings, "write", "delete")
+    action = run_to_end(ask(api))
+    assert (action.status, action.error_code) == (Status.ERROR, "storage_failed")
+    assert action.error_message == "The file could not be written to its storage: it refused, or did not answer."
+    check_invariant(action)
+
+
+def test_a_storage_that_does_not_answer_is_told_to_who_fetches_a_file(
+    api: APIClient, lead: Lead, settings: Settings
+) -> None:
+    action = run_to_end(ask(api))
+    refuse(settings, "read")
+    answer = Client().get(path_of(api, action))
+    assert (answer.status_code, answer.json()) == (503, {"error": "The file cannot be read at the moment. Try again."})
+    settings.STORAGES = {**settings.STORAGES, "exports": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+    assert Client().get(path_of(api, action)).status_code == 404, "it is no longer there"
+
+
+def test_a_storage_that_keeps_old_files_is_asked_again(api: APIClient, lead: Lead, settings: Settings) -> None:
+    refuse(settings, "delete")
+    run_to_end(ask(api))
+    ExportFile.objects.update(date_created=timezone.now() - timedelta(days=8))
+    retention.purge()
+    [name] = ExportFile.objects.values_list("name", flat=True)
+    storage().refused = ()
+    retention.purge()
+    assert not storage().exists(name)
+    assert not ExportFile.objects.exists()
+
+
+def test_a_text_too_long_for_a_spreadsheet_ends_the_job_and_says_where(
+    api: APIClient, lead: Lead, folder: Path
+) -> None:
+    Lead.objects.filter(pk=lead.pk).update(description="x" * 32_768)
+    action = run_to_end(ask(api, format="xlsx"))
+    assert (action.status, action.error_code) == (Status.ERROR, "cell_too_long")
+    assert "Row 1, column description" in shown(api, action)["error"]
+    assert list(folder.iterdir()) == []
+    assert len(table(exported(api, fields=["description"]))[0]["description"]) == 32_768
+
+
 def test_a_full_disk_ends_the_job_and_leaves_no_file(
     api: APIClient, lead: Lead, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
@@ -491,7 +694,9 @@ def test_a_link_expires_and_is_issued_again(api: APIClient, lead: Lead, settings
     action = run_to_end(ask(api))
     url = shown(api, action)["download_url"]
     settings.EXPORT_LINK_SECONDS = -1
-    assert Client().get(url[url.index("/api/") :]).status_code == 404
+    answer = Client().get(url[url.index("/api/") :])
+    assert answer.status_code == 404
+    assert "may have expired" in answer.json()["error"]
     settings.EXPORT_LINK_SECONDS = 60
     assert fetch(api, action)
 
@@ -511,8 +716,12 @@ def test_another_organization_sees_no_export_and_none_of_the_data(api: APIClient
     stranger = client_with(make_api_key(membership=factories.MembershipFactory.create())[1])
     assert stranger.get(f"/api/v1/export/{action.api_id}/").status_code == 404
     assert stranger.post(f"/api/v1/export/{action.api_id}/cancel/").status_code == 404
+    assert stranger.put(f"/api/v1/export/{action.api_id}/", {"status": "paused"}, format="json").status_code == 404
     assert stranger.get("/api/v1/export/").json()["data"] == []
-    assert table(exported(stranger)) == table(exported(stranger, type="contacts")) == []
+    theirs = run_to_end(ask(stranger))
+    token = shown(stranger, theirs)["download_url"].partition("token=")[2]
+    assert Client().get(f"/api/v1/export/{action.api_id}/file/", {"token": token}).status_code == 404
+    assert table(fetch(stranger, theirs)) == table(exported(stranger, type="contacts")) == []
     assert table(exported(stranger, OPPORTUNITIES)) == []
 
 
@@ -546,6 +755,8 @@ def test_files_are_removed_after_seven_days(api: APIClient, lead: Lead, folder: 
         ({"format": "csv", "type": "leads", "date_format": "unix"}, "date_format"),
         ({"format": "csv", "type": "leads", "fields": ["nme"]}, "fields"),
         ({"format": "csv", "type": "leads", "fields": "name"}, "fields"),
+        ({"format": "json", "type": "leads", "fields": ["n" * 301]}, "fields"),
+        ({"format": "json", "type": "leads", "fields": ["name"] * 2_001}, "fields"),
         ({"format": "csv", "type": "leads", "include_activities": True}, "include_activities"),
         ({"format": "json", "type": "contacts", "include_activities": True}, "include_activities"),
         ({"format": "csv", "type": "leads", "include_smart_fields": True}, "include_smart_fields"),
@@ -554,6 +765,9 @@ def test_files_are_removed_after_seven_days(api: APIClient, lead: Lead, folder: 
         ({"format": "csv", "type": "leads", "send_done_email": "no"}, "send_done_email"),
         ({"format": "csv", "type": "leads", "results_limit": "many"}, "results_limit"),
         ({"format": "csv", "type": "leads", "formt": "csv"}, "formt"),
+        ({"format": "csv", "type": "leads", "raw": "yes"}, "raw"),
+        ({"format": "json", "type": "leads", "raw": True}, "raw"),
+        ({"format": "xlsx", "type": "leads", "bom": True}, "bom"),
     ],
 )
 def test_what_is_wrong_is_named(api: APIClient, body: dict[str, Any], key: str) -> None:
@@ -564,8 +778,12 @@ def test_what_is_wrong_is_named(api: APIClient, body: dict[str, Any], key: str) 
 
 
 @pytest.mark.parametrize(
-    "filters", [{"no_such": "x"}, {"date_won__gte": "soon"}, {"status_type": "maybe"}, {"value": 1}, [], "x"]
-)
+    "filters",
+    [{"no_such": "x"}, {"date_won__gte": "soon"}, {"status_type": "maybe"}, {"value": 1},
+     {"status_label__in": ["a, b"]}, {"status_label": ["a"]},
+     {"lead_id": {"a": 1}}, {"_order_by": "id"}, {"_group_by": "user_id"}, {"query": "colour:red"},
+     {"lead_query": "(a"}, {"lead_saved_search_id": "save_x"}, [], "x"],
+)  # fmt: skip
 def test_wrong_filters_of_opportunities_are_named(api: APIClient, filters: object) -> None:
     answer = api.post(OPPORTUNITIES, {"format": "csv", "params": filters}, format="json")
     assert answer.status_code == 400

@@ -1,6 +1,5 @@
 """Bulk create and merge of gomega: rows, their results, the job that is left, and its undo."""
 
-import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
@@ -11,11 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from bulk_actions.models import Batch, BulkAction, LeadOutcome
 from bulk_actions.retention import erase
 from bulk_actions.retrying import retry
+from crm.api.gomega.lead_input import RowReader
 from crm.errors import Invalid
+from crm.merging import Row
 from crm.models import (
     Contact,
     ContactEmail,
     ContactPhone,
+    CustomField,
     IdempotentAnswer,
     Lead,
     LeadStatus,
@@ -139,6 +141,49 @@ def test_a_bad_row_fails_alone_and_says_all_that_is_wrong_with_it(
     assert (job.params, job.n_objects) == ({"source": "gomega", "rows": 8, "failed": 7}, 1)
 
 
+def test_a_row_that_cannot_be_stored_fails_alone(gomega: Gomega) -> None:
+    rows = [{"contact_name": "a\0"}, {"row_ref": "\ud800", "contact_name": "b"}, {"custom_fields": {"\0": 1}}, {}]
+    deep: dict[str, object] = {}
+    for _ in range(300):
+        deep = {"custom_fields": deep}
+    told = bulk(gomega, [*rows[:3], deep, {"contact_name": "Ida"}])
+    assert statuses(told) == ["failed"] * 4 + ["created"]
+    assert [row["errors"] for row in told["results"][:4]] == [
+        ["The row contains a NUL character."],
+        ["The row contains half a surrogate pair."],
+        ["The row contains a NUL character."],
+        ["The row is nested too deeply."],
+    ]
+    answer = gomega.post("/leads/bulk", {"leads": [{"contact_name": "Ida"}], "on_duplicate": "\0"})
+    assert answer.status_code == 400
+
+
+def test_a_failed_row_tells_of_unknown_fields_too(gomega: Gomega) -> None:
+    told = bulk(gomega, [{"contact_email": "nobody", "custom_fields": {"fav_colour": "green", "lead_line": "buyer"}}])
+    assert told["results"][0]["ignored_custom_fields"] == told["unknown_custom_fields"] == ["fav_colour"]
+    assert statuses(told) == ["failed"]
+
+
+def test_what_is_deleted_while_a_call_is_under_way_is_told_in_the_words_of_a_row(
+    gomega: Gomega, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = factories.CustomFieldFactory.create(organization=organization, slug="size", type="number")
+    read = RowReader.read
+
+    def read_and_delete(reader: RowReader, *arguments: object, **options: object) -> Row:
+        row = read(reader, *arguments, **options)
+        LeadStatus.objects.filter(slug="customer").delete()
+        CustomField.objects.filter(pk=field.pk).delete()
+        return row
+
+    monkeypatch.setattr(RowReader, "read", read_and_delete)
+    rows = [{"contact_name": "Ida", "stage_slug": "customer"}, {"contact_name": "Ada", "custom_fields": {"size": 2}}]
+    told = bulk(gomega, rows)
+    gone = "refers to what is not there any more"
+    assert [row["errors"] for row in told["results"]] == [[f"stage_slug: {gone}"], [f"custom_fields.size: {gone}"]]
+    assert not Lead.objects.exists()
+
+
 def test_a_call_of_bad_rows_alone_is_answered_too(gomega: Gomega) -> None:
     told = bulk(gomega, [{}, {}])
     assert statuses(told) == ["failed", "failed"]
@@ -251,25 +296,16 @@ def many(n: int, tag: str) -> list[dict[str, object]]:
     ]
 
 
-def test_500_rows_take_less_than_a_second_and_as_many_statements_as_50(
-    gomega: Gomega, organization: Organization
-) -> None:
+def test_500_rows_take_as_many_statements_as_50(gomega: Gomega, organization: Organization) -> None:
     factories.CustomFieldFactory.create(organization=organization, slug="size", type="number")
     counts = []
     for n in (50, 500):
         bulk(gomega, many(n, f"first-of-{n}"))
         with CaptureQueriesContext(connection) as queries:
-            told = bulk(gomega, many(n, f"second-of-{n}"))
+            told = gomega.post("/leads/bulk", {"leads": many(n, f"second-of-{n}")}).json()
         assert (told["summary"]["created"], told["summary"]["updated"]) == (n // 2, n // 2)
-        counts.append(len([query for query in queries if "bulk_actions_leadoutcome" not in query["sql"]]))
-    assert counts[0] == counts[1] <= 80
-    took = []
-    for attempt in range(3):  # a busy machine may hold up one
-        body = {"leads": many(500, f"attempt-{attempt}")}
-        began = time.monotonic()
-        assert gomega.post("/leads/bulk", body).status_code == 200
-        took.append(time.monotonic() - began)
-    assert min(took) < 1
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 60
 
 
 # --- undo -------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import io
 import json
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 from rest_framework.test import APIClient
 
@@ -15,9 +14,9 @@ from crm.files.writing import write_table
 from crm.ids import close_id
 from crm.models import Contact, CustomField, Lead, LeadStatus, Membership, OutboxMail, Permission
 from tests import factories
+from tests.bulk_actions.api.importing import PATH, file_of, finished, job_of, send
 from tests.bulk_actions.helpers import caller_of, check_invariant, run_to_end
 
-PATH = "/api/v1/bulk_action/import/"
 CSV = (
     "Company,Contact,Email,Phone,Status,Origin,Unknown\r\n"
     "Oakvale Mills,Ida Ruiz,ida@oakvale.example,+1 555 010 0123,Won,The fair,x\r\n"
@@ -33,27 +32,6 @@ def won(status: LeadStatus) -> LeadStatus:
 @pytest.fixture
 def origin(won: LeadStatus) -> CustomField:
     return factories.CustomFieldFactory.create(organization=won.organization, name="Origin")
-
-
-def file_of(text: str | bytes, name: str = "leads.csv") -> SimpleUploadedFile:
-    return SimpleUploadedFile(name, text.encode() if isinstance(text, str) else text, "text/csv")
-
-
-def send(api: APIClient, text: str | bytes, *, path: str = PATH, name: str = "leads.csv", **more: object) -> dict:
-    fields = {key: value if isinstance(value, str) else json.dumps(value) for key, value in more.items()}
-    response = api.post(path, {"file": file_of(text, name), **fields}, format="multipart")
-    assert response.status_code == 200, response.json()
-    return response.json()
-
-
-def job_of(answer: dict) -> BulkAction:
-    return next(action for action in BulkAction.objects.all() if action.api_id == answer["id"])
-
-
-def finished(answer: dict) -> BulkAction:
-    action = run_to_end(job_of(answer))
-    assert action.status == "done", (action.error_code, action.error_message)
-    return action
 
 
 def test_a_csv_makes_leads_with_contacts(api: APIClient, origin: CustomField, won: LeadStatus) -> None:
@@ -241,7 +219,11 @@ def test_a_kept_file_is_previewed_and_imported_by_its_id_and_known_again(
     shown = api.post(f"{PATH}preview/", {"upload_id": kept["id"]}).json()
     assert (shown["format"], shown["encoding"], shown["delimiter"]) == ("csv", "utf-8", ",")
     assert {"name": "Unknown", "field": None} in shown["columns"]
-    assert shown["rows"][0]["values"]["contact"] == {"name": "Ida Ruiz"}
+    assert shown["rows"][0]["values"] == {
+        "lead.name": "Oakvale Mills", "contact.name": "Ida Ruiz", "contact.email": "ida@oakvale.example",
+        "contact.phone": "+15550100123", "lead.status": close_id("stat", won.pk),
+        f"lead.custom.cf_{origin.key}": "The fair",
+    }  # fmt: skip
     finished(api.post(PATH, {"upload_id": kept["id"]}).json())
     again = send(api, CSV)
     assert len(again["imported_by"]) == 1
@@ -262,9 +244,13 @@ def test_japanese_headers_and_shift_jis_are_understood(api: APIClient, status: L
         ("Company\nA\n", {"mapping": {"Company": "lead.nothing"}}, "mapping.Company"),
         ("Stuff\nA\n", {}, "mapping"),
         ("Company\nA\n", {"match": ["nothing"]}, "match"),
+        ("Company\nA\n", {"match": ["email", "external_id"]}, "match"),
         ("Company\nA\n", {"on_duplicate": "perhaps"}, "on_duplicate"),
         ("Company\nA\n", {"records": "deals"}, "records"),
         ("Company\nA\n", {"dry_run": "{"}, "dry_run"),
+        ("Company\nA\n", {"dry_run": "perhaps"}, "dry_run"),
+        ("Company\nA\n", {"mapping": "Company"}, "mapping"),
+        ("Company\nA\n", {"leads_per_minute": "many"}, "leads_per_minute"),
         ("Company\nA\n", {"nonsense": "1"}, "nonsense"),
     ],
 )
@@ -275,6 +261,25 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_kept(
     response = api.post(PATH, {"file": file_of(text), **fields}, format="multipart")
     assert response.status_code == 400
     assert key in response.json()["field-errors"], response.json()
+    assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mapping", r'{"\ud800": "lead.name"}'),
+        ("mapping", r'{"Email": {"field": "contact.emails", "separator": "\u0000"}}'),
+        ("match", r'["\ud800"]'),
+        ("canary", '{"leads": NaN}'),
+        ("mapping", '{"a":' * 500),
+    ],
+)
+def test_a_part_of_the_form_that_cannot_be_stored_is_refused(
+    api: APIClient, status: LeadStatus, name: str, text: str
+) -> None:
+    answer = api.post(PATH, {"file": file_of(CSV), name: text}, format="multipart")
+    assert answer.status_code == 400, answer.content
+    assert name in answer.content.decode()
     assert not Upload.objects.exists()
 
 

@@ -91,15 +91,15 @@ def test_json_is_one_array_and_jsonl_a_line_for_each_row() -> None:
     assert json.loads(written("json", ["a"], [])) == []
 
 
-def test_an_unfinished_file_can_be_gone_on_with() -> None:
+def test_rows_may_be_encoded_by_and_by() -> None:
     header, rows = ["a", "b"], [[number, f"x{number}"] for number in range(1_201)]
-    for format, first, second in (
-        ("csv", CsvEncoder(header), CsvEncoder(header)),
-        ("jsonl", JsonlEncoder(header), JsonlEncoder(header)),
-        ("json", JsonEncoder(header), JsonEncoder(header, n_before=700)),
+    for format, encoder in (
+        ("csv", CsvEncoder(header)),
+        ("jsonl", JsonlEncoder(header)),
+        ("json", JsonEncoder(header)),
     ):
-        data = first.start() + b"".join(first.encode(rows[:700])) + b"".join(second.encode(rows[700:])) + second.end()
-        assert data == written(format, header, rows)
+        parts = [encoder.start(), *encoder.encode(rows[:700]), *encoder.encode(rows[700:]), encoder.end()]
+        assert b"".join(parts) == written(format, header, rows)
 
 
 def test_the_first_bytes_come_before_the_last_rows_are_asked_for() -> None:
@@ -141,9 +141,33 @@ def test_a_full_sheet_is_followed_by_another_with_the_same_header() -> None:
 
 def test_a_text_too_long_for_xlsx_is_refused_and_leaves_no_files() -> None:
     before = list(ALL_TEMP_FILES)
-    with pytest.raises(FileProblem, match="Row 2 has a text of more than 32,767"):
-        written("xlsx", ["a"], [["x" * 32_767], ["x" * 32_768]])
+    most = [["x" * 32_767, "😀" * 16_383]]
+    for longer in (["x" * 32_768, ""], ["", "😀" * 16_384]):
+        with pytest.raises(FileProblem, match=f"Row 2, column {'b' if longer[1] else 'a'}: .* more than 32,767"):
+            written("xlsx", ["a", "b"], [*most, longer])
     assert before == ALL_TEMP_FILES
+    assert load_workbook(io.BytesIO(written("xlsx", ["a", "b"], most))).active["B2"].value == most[0][1]
+
+
+class Forward(io.RawIOBase):
+    """A stream that cannot go back, as that of an object store."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        self.written += data
+        return len(data)
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "xlsx"])
+def test_a_file_is_written_without_going_back(format: str) -> None:
+    out, rows = Forward(), [[f"{number}", "会社"] for number in range(3_000)]
+    assert write_table(out, format, ["a", "b"], rows) == 3_000
+    assert [list(cells) for cells in cells_of(bytes(out.written), format=format)] == rows
 
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=10)

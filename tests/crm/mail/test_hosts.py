@@ -11,7 +11,7 @@ from crm.mail.hosts import HostRefused, address_of, clean_host, is_public
     [
         *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1"),
         *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1"),
-        *("64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1"),
+        *("64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1", "fec0::1"),
     ],
 )
 def test_an_address_of_our_own_network_is_not_public(address: str) -> None:

@@ -179,7 +179,7 @@ def test_a_ring_that_was_in_the_hand_of_a_killed_worker_is_rung_again_by_the_swe
     reserve(organization, user, uuid.uuid4())
     tasks.sweep_mail()
     with app.connection_for_write() as broker:
-        broker.default_channel.client.delete("doorbell:mail")  # the queue has the name of the mark here
+        broker.default_channel.client.delete(doorbell._bell._mark)  # the queue has the name of the mark here
     tasks.sweep_mail()
     assert waiting() == 0, "it may be on its way"
     monkeypatch.setattr(doorbells, "LOST_SECONDS", 0)

@@ -96,6 +96,9 @@ def contact_of(lead: Lead, row: Row) -> Contact | None:
             return contact
     if lead.contacts and not (row.contact.get("name") or row.email or row.phone):
         return lead.contacts[0]
+    for contact in [] if row.contact.get("name") else lead.contacts:
+        if row.email in contact.emails or row.phone in contact.phones:
+            return contact
     lead.contacts.append(Contact())
     return lead.contacts[-1]
 

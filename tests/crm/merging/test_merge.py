@@ -130,6 +130,29 @@ def test_supplied_values_overwrite_and_empty_ones_do_not(membership: Membership,
     assert Change("phone", phone.pk, {"phone": "+14155550100"}, {"phone": "+14155550199"}) in merged.changes
 
 
+def test_what_is_cleared_is_lost_by_old_records_and_not_had_by_new_ones(membership: Membership, lead: Lead) -> None:
+    field = factories.CustomFieldFactory.create(organization=lead.organization)
+    Lead.objects.filter(pk=lead.pk).update(description="old", url="https://a.example", custom={field.key: "a"})
+    contact = make_contact(lead, email="ida@oakvale.example", title="Miller")
+    cleared = ["lead.description", f"lead.custom.{field.key}", "contact.title", "address.city"]
+    set_before = Row(
+        lead={"description": "x"}, contact={"title": "y"}, email="new@oakvale.example", lead_custom={field.key: "b"},
+        address={"city": "Fir"},
+    )  # fmt: skip
+    rows = [Row(email=email, cleared=cleared) for email in ("ida@oakvale.example", "new@oakvale.example")]
+    merged = merge(membership, set_before, *rows)
+    lead.refresh_from_db()
+    contact.refresh_from_db()
+    assert (lead.description, lead.url, lead.custom, contact.title) == (None, "https://a.example", {}, None)
+    assert {(change.table, *change.after.values()) for change in merged.changes} == {
+        ("lead", None, None), ("contact", None)
+    }  # fmt: skip
+    new = Lead.objects.exclude(pk=lead.pk).get()
+    assert (new.description, new.custom, new.addresses.count(), new.contacts.get().title) == (None, {}, 0, None)
+    back = merge(membership, Row(lead={"description": "x"}, email="ida@oakvale.example", cleared=[]))
+    assert [change.after for change in back.changes] == [{"description": "x"}]
+
+
 def test_where_a_lead_comes_from_and_whose_it_is_stays(membership: Membership, lead: Lead) -> None:
     owner = factories.MembershipFactory.create(organization=lead.organization).user
     make_contact(lead, email="ida@oakvale.example")

@@ -159,6 +159,22 @@ def test_a_lead_is_found_through_a_further_contact_and_the_others_are_found_in_i
     assert lead.contacts.get(name="Ida").title == "Head"
 
 
+def test_without_a_name_a_number_too_short_to_match_finds_its_contact_as_it_is_written(
+    membership: Membership, lead: Lead
+) -> None:
+    Lead.objects.filter(pk=lead.pk).update(external_id="e-1")
+    make_contact(lead, phone="555-0101")
+    contact = make_contact(lead, phone="555-0100")
+    rules = Rules(match=(Key.EXTERNAL_ID,))
+    alike = Row(lead={"external_id": "e-1"}, phone="555-0100")
+    listed = Row(lead={"external_id": "e-1"}, contacts=[Row(phones=reaches("555-0100"))])
+    for row in (alike, listed):
+        merged = merge(membership, row, rules=rules)
+        assert (merged.new_contacts, merged.results[0].contact_id) == ([], contact.pk)
+    named = Row(lead={"external_id": "e-1"}, contact={"name": "Bo"}, phone="555-0100")
+    assert len(merge(membership, named, rules=rules).new_contacts) == 1, "a number of a house may be many people's"
+
+
 def test_two_contacts_of_a_row_are_never_one(membership: Membership, lead: Lead) -> None:
     make_contact(lead, name="Ida", email="ida@x.example")
     contacts = [Row(contact={"name": "Ida"}, emails=reaches("ida@x.example")), Row(contact={"name": "Ida"})]

@@ -230,6 +230,29 @@ def test_a_webhook_that_never_answers_holds_up_no_other(
     wait_until(lambda: WebhookDelivery.objects.filter(state="delivered").count() == 4 * delivery.AT_ONCE)
 
 
+def test_many_webhooks_of_one_customer_that_never_answer_hold_up_no_other_customer(
+    webhook: Hook, lead: Lead, receiver: Receiver
+) -> None:
+    opened = threading.Event()
+    receiver.answering = lambda handler: handler.path == "/slow" and opened.wait(20)
+    for _ in range(delivery.OF_ONE_CUSTOMER + 3):
+        webhook(url=receiver.url.replace("/hooks?source=test", "/slow"))
+    note_created(lead)
+    other = factories.LeadStatusFactory.create()
+    webhook(organization=other.organization)
+    note_created(factories.LeadFactory.create(organization=other.organization, status=other))
+    try:
+        delivery.deliver_slice(2)
+        slow = [came for came in receiver.received if came.path == "/slow"]
+        assert len(slow) == delivery.OF_ONE_CUSTOMER
+        assert WebhookDelivery.objects.get(organization=other.organization).state == "delivered"
+    finally:
+        opened.set()
+    wait_until(lambda: WebhookDelivery.objects.filter(state="delivered").count() == delivery.OF_ONE_CUSTOMER + 1)
+    deliver()
+    wait_until(lambda: not WebhookDelivery.objects.exclude(state="delivered").exists())
+
+
 def test_two_workers_at_once_post_each_event_once(webhook: Hook, lead: Lead, receiver: Receiver) -> None:
     webhook()
     for _ in range(20):

@@ -103,9 +103,11 @@ def test_a_name_of_ours_is_seen_by_close_and_written_by_it(blueai: BlueAI, membe
     made = blueai.make("contacts", {**HANAKO, "company_id": company["id"]})
     in_close = f"/contact/{close_id('cont', parse_hex_id('cont', made['id']))}/"
     assert close.get(in_close).json()["name"] == "花子 佐藤"
-    close.put(in_close, {"name": "山田 太郎"})
-    shown = blueai.get(f"/crm/contacts/{made['id']}").json()["contact"]
-    assert (shown["first_name"], shown["last_name"]) == ("山田", "太郎")
+    for name in ("山田 太郎", "山田\u3000太郎"):
+        close.put(in_close, {"name": name})
+        shown = blueai.get(f"/crm/contacts/{made['id']}").json()["contact"]
+        assert (shown["first_name"], shown["last_name"]) == ("山田", "太郎")
+        assert close.get(in_close).json()["name"] == name
 
 
 def test_the_first_email_is_ours_and_the_others_stay(blueai: BlueAI) -> None:
