@@ -21,5 +21,8 @@ class SavedSearch(Keyed, Dated):
     shared_with = ArrayField(models.UUIDField(), default=list, blank=True)
     selected_fields = models.JSONField(null=True, blank=True)
 
+    class Meta:
+        verbose_name_plural = "saved searches"
+
     def __str__(self) -> str:
         return self.name
