@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from bulk_actions.models import BulkAction
-from crm.merging import Key, Merged, OnDuplicate, Outcome, Row, RowResult, Rules, keys_of
+from crm.merging import Key, Merged, OnDuplicate, Outcome, Row, RowResult, Rules, Subject, keys_of, merge_rows
 from crm.merging.known import RowKeys
 
 _LATER = {OnDuplicate.UPDATE: Outcome.UPDATED, OnDuplicate.SKIP: Outcome.SKIPPED, OnDuplicate.FAIL: Outcome.FAILED}
@@ -29,15 +29,44 @@ _FORGET = """
 """
 
 
-def met_earlier_rows(action: BulkAction, rows: Sequence[Row], merged: Merged, rules: Rules) -> Merged:
-    """`merged` of a dry run over `rows`, where rows about what an earlier batch would have made are told as such."""
+def merge_tried(action: BulkAction, rows: Sequence[Row], rules: Rules) -> Merged:
+    """What the import would do with these rows, behind all that it would have made of the rows before them."""
+    merged = _merged(action, rows, rules)
     if rules.on_duplicate is OnDuplicate.CREATE:
         return merged
     said = [list(_digests(keys, rules)) for keys in keys_of(rows, rules)]
     known = _known(action, {digest for digests in said for _, digest in digests})
-    results = [_told(result, digests, known, rules) for result, digests in zip(merged.results, said, strict=True)]
+    met: dict[int, RowResult] = {}
+    for place, (result, digests) in enumerate(zip(merged.results, said, strict=True)):
+        first = next(((key, digest) for key, digest in digests if digest in known), None)
+        if first is not None and not _is_settled(result, rules):
+            met[place] = _met(first[0], known[first[1]], rules)
+    rest = [place for place in range(len(rows)) if place not in met]
+    if met and rules.on_duplicate is not OnDuplicate.UPDATE:
+        # They make nothing, so no row behind them may meet what they say.
+        others = _merged(action, [rows[place] for place in rest], rules).results
+    else:
+        others = [merged.results[place] for place in rest]
+    found = met | dict(zip(rest, others, strict=True))
+    results = [found[place] for place in range(len(rows))]
     _keep(action, zip(results, said, strict=True))
     return replace(merged, results=results)
+
+
+def _merged(action: BulkAction, rows: Sequence[Row], rules: Rules) -> Merged:
+    return merge_rows(organization=action.organization, by=action.created_by, rows=rows, rules=rules, dry_run=True)
+
+
+def _is_settled(result: RowResult, rules: Rules) -> bool:
+    """Whether the row fails by itself, or is about a record that is there: neither depends on earlier rows."""
+    if result.outcome is Outcome.FAILED and result.problem != "duplicate":
+        return True
+    return (result.lead_id if rules.subject is Subject.LEAD else result.contact_id) is not None
+
+
+def _met(key: Key, lead_id: UUID | None, rules: Rules) -> RowResult:
+    problem = "duplicate" if rules.on_duplicate is OnDuplicate.FAIL else None
+    return RowResult(_LATER[rules.on_duplicate], lead_id, None, key, problem)
 
 
 def forget(action: BulkAction) -> None:
@@ -58,18 +87,6 @@ def _known(action: BulkAction, digests: set[UUID]) -> Mapping[UUID, UUID | None]
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, [action.pk, list(digests)])
         return dict(cursor.fetchall())
-
-
-def _told(
-    result: RowResult, digests: Sequence[tuple[Key, UUID]], known: Mapping[UUID, UUID | None], rules: Rules
-) -> RowResult:
-    if result.outcome is not Outcome.CREATED:
-        return result
-    for kind, digest in digests:
-        if digest in known:
-            problem = "duplicate" if rules.on_duplicate is OnDuplicate.FAIL else None
-            return RowResult(_LATER[rules.on_duplicate], known[digest], None, kind, problem)
-    return result
 
 
 def _keep(action: BulkAction, told: Iterator[tuple[RowResult, Sequence[tuple[Key, UUID]]]]) -> None:

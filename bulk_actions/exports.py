@@ -24,6 +24,7 @@ from bulk_actions.states import Status
 from crm.files.problems import FileProblem
 from crm.files.values import DateFormat
 from crm.files.writing import write_table
+from crm.garbage import uncollected
 
 log = structlog.get_logger(__name__)
 _MOST_TRIES = 10  # that ended with their worker's death
@@ -116,9 +117,10 @@ def _rows(action: BulkAction, reader: Reader, steps: Steps) -> Iterator:
     batches = Batch.objects.filter(action=action.pk)
     while batch := batches.filter(rank__gt=after).order_by("rank").first():
         n_before = n_rows
-        for row in reader.rows(batch.lead_ids):
-            n_rows += 1
-            yield row
+        with uncollected():
+            for row in reader.rows(batch.lead_ids):
+                n_rows += 1
+                yield row
         is_whole = is_row_each and n_rows - n_before == batch.n_leads
         there = set(batch.lead_ids) if is_whole else targets_left(action, batch.lead_ids)
         written = [key for key in batch.lead_ids if key in there]

@@ -1,17 +1,18 @@
-"""Merging the rows of a file, a batch of them in each transaction, and writing down what became of each.
+"""Merging the rows of a file, some batches of them in each transaction, and writing down what became of each.
 
 The targets of such a job are its rows (`ImportRow`). Of each that was carried out the ledger keeps, as its `before`,
-what the batch did to the lead:
+what the transaction did to the lead:
 
     {"lead": …, "at": when, "created": true}
     {"lead": …, "at": when, "created": false, "changes": […], "made": […]}    as in `actions/imports.py`
-    {"lead": …}                                     what was done to the lead stands at an earlier row of the batch
+    {"lead": …}                                     what was done stands at an earlier row of the transaction
     {"contact": …, "lead": …, "at": when, "created": false, "changes": […], "made": […]}    where rows are contacts
 
 The ledger, the rows and the leads change in one transaction, so whatever crashes, no row is merged twice.
 """
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -21,7 +22,7 @@ from django.db import connection
 from bulk_actions import dry_runs
 from bulk_actions.errors import JobImpossible
 from bulk_actions.merged import done_to_contacts, done_to_leads
-from bulk_actions.models import Batch, BulkAction, LeadOutcome, Outcome
+from bulk_actions.models import BulkAction, LeadOutcome, Outcome
 from crm.merging import Key, Merged, OnDuplicate, RowResult, Rules, Subject, merge_rows
 from crm.merging import Outcome as RowOutcome
 from crm.models import Contact, CustomField
@@ -36,8 +37,10 @@ _MESSAGES = {
 _CARRIED_OUT = (RowOutcome.CREATED, RowOutcome.UPDATED)
 
 _ROWS = """
-    SELECT id::text, data, code, message FROM bulk_actions_importrow
-    WHERE id IN (SELECT unnest(lead_ids) FROM bulk_actions_batch WHERE id = %s) ORDER BY number
+    SELECT batch.id, row.id::text, row.data, row.code, row.message
+    FROM bulk_actions_batch AS batch CROSS JOIN unnest(batch.lead_ids) AS target (id)
+    JOIN bulk_actions_importrow AS row ON row.id = target.id
+    WHERE batch.id = ANY(%s) ORDER BY row.number
 """
 _TOUCHED = "SELECT id, date_updated AT TIME ZONE 'UTC', date_created >= %s FROM crm_lead WHERE id = ANY(%s)"
 _WRITE_ROWS = """
@@ -60,6 +63,7 @@ _WRITE_BATCH = """
 class _Staged(NamedTuple):
     """A row of the file as it is kept: `data` is JSON, None where a row cannot be read and `code` says why."""
 
+    batch_id: int
     id: str
     data: str | None
     code: str | None
@@ -79,34 +83,25 @@ def rules_of(action: BulkAction) -> Rules:
 
 
 def apply_rows(action: BulkAction, batch_ids: Sequence[int]) -> int:
-    """Merge the rows of these batches; how many of them failed."""
+    """Merge the rows of these batches, all in one go; how many of them failed."""
     rules = rules_of(action)
-    batches = Batch.objects.filter(pk__in=batch_ids).order_by("rank").values_list("pk", flat=True)
-    return sum(_apply_batch(action, batch_id, rules) for batch_id in list(batches))
-
-
-def _apply_batch(action: BulkAction, batch_id: int, rules: Rules) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_ROWS, [batch_id])
+        cursor.execute(_ROWS, [list(batch_ids)])
         rows = [_Staged(*row) for row in cursor.fetchall()]
     good = [row for row in rows if row.data is not None]
     said = [row_of(json.loads(row.data)) for row in good]
-    merged = merge_rows(
-        organization=action.organization,
-        by=action.created_by,
-        rows=said,
-        rules=rules,
-        dry_run=action.params["dry_run"],
-        action_id=action.pk,
-    )
     if action.params["dry_run"]:
-        merged = dry_runs.met_earlier_rows(action, said, merged, rules)
+        merged = dry_runs.merge_tried(action, said, rules)
+    else:
+        merged = merge_rows(
+            organization=action.organization, by=action.created_by, rows=said, rules=rules, action_id=action.pk
+        )
     results = {row.id: result for row, result in zip(good, merged.results, strict=True)}
     told = [_told(row, results.get(row.id)) for row in rows]
-    n_failed = _write(action, batch_id, told, _befores(action, results, merged, rules))
+    _write(action, rows, told, _befores(action, results, merged, rules))
     if action.params["dry_run"]:
         dry_runs.forget(action)
-    return n_failed
+    return sum(one["outcome"] == RowOutcome.FAILED for one in told)
 
 
 def _told(row: _Staged, result: RowResult | None) -> dict[str, object]:
@@ -186,35 +181,41 @@ def _befores_of_contacts(
 
 def _write(
     action: BulkAction,
-    batch_id: int,
+    rows: Sequence[_Staged],
     told: Sequence[Mapping[str, object]],
     befores: Mapping[str, dict[str, object] | None],
-) -> int:
-    """Write down what became of the rows of the batch; how many of them failed."""
-    exceptions = [
+) -> None:
+    """Write down what became of the rows, and of their batches."""
+    told_of: dict[int, list[Mapping[str, object]]] = defaultdict(list)
+    for row, one in zip(rows, told, strict=True):
+        told_of[row.batch_id].append(one)
+    LeadOutcome.objects.bulk_create(
         LeadOutcome(
-            action=action, batch_id=batch_id, lead_id=one["id"], outcome=outcome, code=one["code"],
+            action=action, batch_id=row.batch_id, lead_id=row.id, outcome=outcome, code=one["code"],
             message=one["message"],
         )
-        for one in told
+        for row, one in zip(rows, told, strict=True)
         for outcome in Outcome
         if one["outcome"] == outcome.value
-    ]  # fmt: skip
-    LeadOutcome.objects.bulk_create(exceptions)
-    n_skipped = sum(one.outcome == Outcome.SKIPPED for one in exceptions)
-    n_failed = len(exceptions) - n_skipped
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE_ROWS, [json.dumps(told)])
+        for batch_id, of_batch in told_of.items():
+            cursor.execute(_WRITE_BATCH, {"batch": batch_id, **_ledger_of(action, of_batch, befores)})
+
+
+def _ledger_of(
+    action: BulkAction, told: Sequence[Mapping[str, object]], befores: Mapping[str, dict[str, object] | None]
+) -> dict[str, object]:
     changed = [one["id"] for one in told if one["id"] in befores]
     keeps_before = changed and not action.params["dry_run"]
-    ledger = {
-        "batch": batch_id,
+    n = Counter(one["outcome"] for one in told)
+    n_skipped, n_failed = n[RowOutcome.SKIPPED], n[RowOutcome.FAILED]
+    return {
         "changed": f"{{{','.join(changed)}}}",
         "before": json.dumps([befores[key] for key in changed], default=str) if keeps_before else None,
         "n_skipped": n_skipped,
         "n_failed": n_failed,
-        "n_unchanged": len(told) - len(changed) - len(exceptions),
-        "n_created": sum(one["outcome"] == RowOutcome.CREATED for one in told),
+        "n_unchanged": len(told) - len(changed) - n_skipped - n_failed,
+        "n_created": n[RowOutcome.CREATED],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITE_ROWS, [json.dumps(told)])
-        cursor.execute(_WRITE_BATCH, ledger)
-    return n_failed

@@ -12,11 +12,13 @@ _LOOK_AGAIN_SECONDS = 1.0  # at the latest: the ceiling may have been changed
 
 
 class Pace:
-    """Leads per transaction, steered so that one takes about `BULK_BATCH_TARGET_SECONDS`."""
+    """Leads per transaction, steered so that one takes about so many seconds."""
 
-    def __init__(self, leads: int | None = None) -> None:
-        """`leads`: how many the first transaction takes on; a stored batch where it is not said."""
+    def __init__(self, leads: int | None = None, seconds: float | None = None) -> None:
+        """`leads`: how many the first transaction takes on; a stored batch where it is not said. `seconds`:
+        `BULK_BATCH_TARGET_SECONDS` where it is not said."""
         self.leads = leads or settings.BULK_STORED_BATCH
+        self._seconds = seconds or settings.BULK_BATCH_TARGET_SECONDS
 
     @property
     def batches(self) -> int:
@@ -26,7 +28,7 @@ class Pace:
     def learn(self, n_leads: int, seconds: float) -> None:
         """Note what a transaction took; at most doubles or halves the next one."""
         if n_leads:
-            aim = n_leads * settings.BULK_BATCH_TARGET_SECONDS / max(seconds, 0.001)
+            aim = n_leads * self._seconds / max(seconds, 0.001)
             self.leads = max(1, int(min(max(aim, self.leads / 2), self.leads * 2)))
 
 

@@ -255,7 +255,7 @@ SEARCH_WALK_LIMIT = 10_000  # objects that one walk by cursor gives at most
 LOADING_STATEMENT_TIMEOUT_SECONDS = 600
 
 # --- files that are read ----------------------------------------------------------------------------------------------
-FILE_MAX_BYTES = 1_000_000 * values.whole_number("FILE_MAX_MEGABYTES", default=150, lowest=1, highest=10_000)
+FILE_MAX_BYTES = 1_000_000 * values.whole_number("FILE_MAX_MEGABYTES", default=500, lowest=1, highest=10_000)
 FILE_MAX_ROWS = 1_048_576  # as many as a sheet of a spreadsheet has
 FILE_MAX_COLUMNS = 1_000
 FILE_MAX_CELL_CHARACTERS = 32_000

@@ -11,6 +11,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from pytest_django import Settings
 
 from bulk_actions import file_imports, staging, uploads
@@ -116,20 +119,20 @@ def test_a_cancel_while_rows_are_read_imports_nothing(membership: Membership, mo
 
 
 def stopping_at(
-    monkeypatch: pytest.MonkeyPatch, n_batches: int, stop: Callable[..., object], **given: object
+    monkeypatch: pytest.MonkeyPatch, n_steps: int, stop: Callable[..., object], **given: object
 ) -> list[Elsewhere]:
-    """Lets `stop` be asked for while the batch with that number is in hand: it has to wait for it."""
-    apply_batch, asked, n_seen = file_imports._apply_batch, [], 0
+    """Lets `stop` be asked for while the transaction with that number is in hand: it has to wait for it."""
+    apply_rows, asked, n_seen = file_imports.apply_rows, [], 0
 
     def apply(*arguments: object) -> int:
         nonlocal n_seen
         n_seen += 1
-        if n_seen == n_batches:
+        if n_seen == n_steps:
             asked.append(Elsewhere(stop, **given))
             wait_for_a_waiter()
-        return apply_batch(*arguments)
+        return apply_rows(*arguments)
 
-    monkeypatch.setattr(file_imports, "_apply_batch", apply)
+    monkeypatch.setattr(file_imports, "apply_rows", apply)
     return asked
 
 
@@ -204,7 +207,7 @@ EACH_WAY = "Company,Email,Phone\n" + "".join(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 100])
 @pytest.mark.parametrize("policy", ["create", "update", "skip", "fail"])
 def test_a_dry_run_tells_what_the_import_then_does_however_far_rows_lie_apart(
     membership: Membership, status: LeadStatus, settings: Settings, policy: str, size: int
@@ -220,6 +223,65 @@ def test_a_dry_run_tells_what_the_import_then_does_however_far_rows_lie_apart(
     done = run_to_end(import_of(membership, EACH_WAY, on_duplicate=policy))
     assert told == [(row.number, row.outcome, row.code) for row in ImportRow.objects.filter(action=done.pk)]
     assert {outcome for _, outcome, _ in told} >= {"created", "failed"}
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from("-abc"), st.sampled_from("-123")), min_size=2, max_size=12),
+    policy=st.sampled_from(["skip", "fail"]),
+    size=st.integers(1, 4),
+)
+@settings_of_hypothesis(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_dry_run_tells_the_same_whichever_rows_share_addresses_and_numbers(
+    membership: Membership, settings: Settings, rows: list[tuple[str, str]], policy: str, size: int
+) -> None:
+    settings.BULK_STORED_BATCH = size
+    Lead.objects.all().delete()
+    text = "Company,Email,Phone\n" + "".join(
+        f"L{i},{'' if email == '-' else f'{email}@x.example'},{'' if phone == '-' else f'03-0000-000{phone}'}\n"
+        for i, (email, phone) in enumerate(rows)
+    )
+    tried = run_to_end(import_of(membership, text, on_duplicate=policy, dry_run=True))
+    done = run_to_end(import_of(membership, text, on_duplicate=policy))
+    [told, became] = [
+        [(row.number, row.outcome, row.code) for row in ImportRow.objects.filter(action=action.pk)]
+        for action in (tried, done)
+    ]
+    assert told == became
+
+
+def test_batches_of_one_transaction_have_each_their_own_tally_and_are_taken_back_together(
+    membership: Membership, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BULK_STORED_BATCH = 2
+    apply_rows, at_once = file_imports.apply_rows, []
+
+    def apply(action: BulkAction, batch_ids: list[int]) -> int:
+        at_once.append(len(batch_ids))
+        return apply_rows(action, batch_ids)
+
+    monkeypatch.setattr(file_imports, "apply_rows", apply)
+    lead = make_leads(status, 1)[0]
+    factories.ContactFactory.create(lead=lead).emails.create(organization=lead.organization, email="a@x.example")
+    was = lead.name
+    rows = (
+        "New,n@x.example,", "First,a@x.example,", "Bad,b@x.example,nobody", "Second,a@x.example,",
+        "Third,a@x.example,", "Newer,m@x.example,", "Last,a@x.example,",
+    )  # fmt: skip
+    action = run_to_end(import_of(membership, "Company,Email,Owner\n" + "".join(f"{row}\n" for row in rows)))
+    lead.refresh_from_db()
+    assert (lead.name, counts_of(action)) == ("Last", {"created": 2, "updated": 4, "skipped": 0, "failed": 1})
+    batches = Batch.objects.filter(action=action.pk).order_by("rank")
+    assert [(one.n_leads, one.n_created, one.n_failed) for one in batches] == [
+        (2, 1, 0),
+        (2, 0, 1),
+        (2, 1, 0),
+        (1, 0, 0),
+    ]
+    assert at_once == [1, 2, 1]
+    check_invariant(action)
+    run_to_end(undo(action=action, caller=caller_of(membership), force=False))
+    lead.refresh_from_db()
+    assert (lead.name, Lead.objects.filter(deleted_at=None).count()) == (was, 1)
 
 
 def test_a_dry_run_that_is_cancelled_leaves_its_keys_to_the_purge(
