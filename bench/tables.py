@@ -168,7 +168,7 @@ def files(found: Filing) -> str:
         rows.append(row(f"django-import-export {peer.version}, bulk mode", peer.n_rows, peer.bulk))
         rows.append(row(f"django-import-export {peer.version}, as it comes", peer.n_rows, peer.one_by_one))
         missing = ""
-    told = f"Taken on {found.date}, load average {found.load:g} before; medians of {len(found.imported)}."
+    told = f"Taken on {found.date}, load average {round(found.load, 2):g} before; medians of {len(found.imported)}."
     measured = table(("one bulk worker", "rows", "seconds", "rows/s"), rows)
     return f"{told}{missing}\n\n{measured}\n\n{_bars(f'{found.n_rows:,} rows', of_files(found))}"
 

@@ -43,9 +43,6 @@ ROLLED_BACK = "batches_rolled_back"  # the counter
 _ROW_PROBLEMS = (DataError, IntegrityError, InternalError, ProgrammingError)
 # A template may take half a second for one mail, and WORKER_TRANSACTION_SECONDS end the transaction.
 _FIRST_LEADS_MAILED = 25
-# Of an import's transaction: each costs as much as some 200 rows, by looking up, by COPY into four tables and by what
-# the text index and the foreign keys do at commit.
-_IMPORT_SECONDS = 0.5
 _ISOLATION_SECONDS = 1.0  # that a transaction may spend on finding leads that the database refuses
 # A batch that has killed its worker is cut into so many. Two rounds find one lead of 1,000 by 64 tries and one more
 # death; single leads at once would be 1,000 tries of two transactions each.
@@ -132,7 +129,7 @@ def _run_slice(action_id: UUID, number: int) -> Slice:
 def _pace_of(action: BulkAction) -> Pace:
     if action.kind in MAILING:
         return Pace(_FIRST_LEADS_MAILED)
-    return Pace(seconds=_IMPORT_SECONDS if action.is_of_file else None)
+    return Pace(seconds=settings.IMPORT_BATCH_TARGET_SECONDS if action.is_of_file else None)
 
 
 def _ring_others(action_id: UUID, numbers: range) -> None:

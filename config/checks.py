@@ -27,7 +27,7 @@ def _relations() -> list[tuple[float, float, str]]:
             "A worker's soft shutdown must be over before the worker is killed.",
         ),
         (
-            s.BULK_BATCH_TARGET_SECONDS,
+            max(s.BULK_BATCH_TARGET_SECONDS, s.IMPORT_BATCH_TARGET_SECONDS),
             s.WORKER_IDLE_IN_TRANSACTION_SECONDS,
             "A batch must be done before the server ends the transaction of an idle worker.",
         ),

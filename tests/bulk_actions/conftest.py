@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_django import Settings
@@ -39,3 +40,12 @@ def post(settings: Settings) -> Iterator[Post]:
         settings.SMTP_TIMEOUT_SECONDS = 2
         yield post
         transport.drop_connections()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, settings: Settings) -> Path:
+    """Where uploads lie; the files of exports beside it."""
+    backend = "django.core.files.storage.FileSystemStorage"
+    own = {name: {"BACKEND": backend, "OPTIONS": {"location": tmp_path / name}} for name in ("exports", "uploads")}
+    settings.STORAGES = {**settings.STORAGES, **own}
+    return tmp_path / "uploads"

@@ -28,7 +28,6 @@ from bulk_actions.services import Order, cancel, create_bulk_action, pause, resu
 from bulk_actions.states import Status
 from bulk_actions.undoing import undo
 from crm.ids import close_id
-from crm.import_fields import Fields
 from crm.models import Contact, Lead, LeadStatus, Membership, User
 from tests import factories
 from tests.bulk_actions.helpers import (
@@ -40,35 +39,12 @@ from tests.bulk_actions.helpers import (
     run_to_end,
     wait_for_a_waiter,
 )
+from tests.bulk_actions.importing import import_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("no_doorbells", "status"),
+    pytest.mark.usefixtures("no_doorbells", "status", "folder"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, settings: Settings) -> Path:
-    backend = "django.core.files.storage.FileSystemStorage"
-    own = {name: {"BACKEND": backend, "OPTIONS": {"location": tmp_path / name}} for name in ("exports", "uploads")}
-    settings.STORAGES = {**settings.STORAGES, **own}
-    return tmp_path / "uploads"
-
-
-def import_of(membership: Membership, text: str, **more: object) -> BulkAction:
-    upload = uploads.store(SimpleUploadedFile("leads.csv", text.encode()), caller_of(membership))
-    records = more.get("records", "leads")
-    header = text.partition("\n")[0].split(",")
-    params = {
-        "upload_id": str(upload.pk), "file": upload.name, "records": records,
-        "mapping": Fields(membership.organization_id, records).suggest(header), "match": ["email", "phone"],
-        "match_field_id": None, "on_duplicate": "update", "dry_run": False, "sheet": None, "raw": False, **more,
-    }  # fmt: skip
-    order = Order(
-        kind=Kind.IMPORT, params=params, s_query=None, resolved_query={}, sort=[], results_limit=None,
-        send_done_email=False, leads_per_minute=None, max_failure_ratio=1,
-    )  # fmt: skip
-    return create_bulk_action(order=order, caller=caller_of(membership))
 
 
 def names(n: int) -> str:
