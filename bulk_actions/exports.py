@@ -7,6 +7,7 @@ pause begins anew; what there was of the file is removed, and is never given awa
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from uuid import UUID, uuid4
 
 import structlog
@@ -114,10 +115,12 @@ def _rows(action: BulkAction, reader: Reader, steps: Steps) -> Iterator:
     """Every row, in the job's order. A part is noted as done once the next one is asked for."""
     after, n_rows = 0, 0
     is_row_each = action.target != "lead" or action.params["type"] == "leads"
+    # A batch is read in parts where a lead may have thousands of activities: each part goes before the next one comes.
+    pause_collections = nullcontext if action.params["include_activities"] else uncollected
     batches = Batch.objects.filter(action=action.pk)
     while batch := batches.filter(rank__gt=after).order_by("rank").first():
         n_before = n_rows
-        with uncollected():
+        with pause_collections():
             for row in reader.rows(batch.lead_ids):
                 n_rows += 1
                 yield row
