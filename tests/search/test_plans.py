@@ -45,6 +45,8 @@ def _fill(caller: Caller) -> None:
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
         cursor.execute("INSERT INTO search_leadwords SELECT * FROM search_words_of(ARRAY(SELECT id FROM crm_lead))")
+        # As autovacuum does. What waits to be sorted into the index is dear to read, up to 2,044 instead of 30.
+        cursor.execute("SELECT gin_clean_pending_list('search_leadwords_words')")
         cursor.execute("ANALYZE")
 
 
