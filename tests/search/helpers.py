@@ -94,6 +94,13 @@ def settle() -> None:
     connection.check_constraints()
 
 
+def sort_in() -> None:
+    """Do what autovacuum does: sort new words into the text index. The planner takes them for dear to read until then,
+    a word for 2,044 in place of 30."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT gin_clean_pending_list('search_leadwords_words')")
+
+
 def ids(caller: Caller, query: object, **options: object) -> list[UUID]:
     """The keys of what matches, in order; through JSON, as a job would run it."""
     settle()

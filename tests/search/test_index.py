@@ -35,6 +35,7 @@ from tests.search.helpers import (
     related,
     resolved,
     settle,
+    sort_in,
     term,
     text,
     where,
@@ -319,6 +320,7 @@ def crowd(organization: Organization, caller: Caller) -> Caller:
     LeadStatusFactory.create(organization=organization)
     list(seed_leads(organization=organization, leads=1500, seed=1))
     settle()
+    sort_in()
     rows("ANALYZE search_leadwords")
     rows(_PRETEND_MANY)
     return caller

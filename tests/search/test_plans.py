@@ -16,7 +16,7 @@ from crm.models import ContactEmail, CustomField, LeadStatus, OpportunityStatus
 from search.compiler import found, matching
 from search.resolve import resolve
 from tests.factories import LeadStatusFactory, MembershipFactory
-from tests.search.helpers import caller_of, settle
+from tests.search.helpers import caller_of, settle, sort_in
 
 pytestmark = pytest.mark.django_db
 LEADS = 20_000
@@ -45,8 +45,7 @@ def _fill(caller: Caller) -> None:
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
         cursor.execute("INSERT INTO search_leadwords SELECT * FROM search_words_of(ARRAY(SELECT id FROM crm_lead))")
-        # As autovacuum does. What waits to be sorted into the index is dear to read, up to 2,044 instead of 30.
-        cursor.execute("SELECT gin_clean_pending_list('search_leadwords_words')")
+        sort_in()
         cursor.execute("ANALYZE")
 
 
