@@ -16,6 +16,7 @@ from bulk_actions.export_targets import takes_filters
 from bulk_actions.models import BulkAction
 from bulk_actions.states import Status
 from bulk_actions.transitions import move
+from crm.collisions import sqlstate
 from crm.models import Lead
 from search.compiler import matching
 from search.resolve import Resolved
@@ -77,7 +78,7 @@ def load(action_id: UUID) -> None:
     except _TooManyLeads as problem:
         _give_up(action_id, TOO_MANY_LEADS, too_many_leads(action, problem.n_leads))
     except OperationalError as problem:
-        if getattr(problem.__cause__, "sqlstate", None) != "57014":  # query_canceled
+        if sqlstate(problem) != "57014":  # query_canceled
             raise
         if time.monotonic() - began >= settings.LOADING_STATEMENT_TIMEOUT_SECONDS:
             _give_up(action_id, "query_too_slow", "Finding the leads took too long. Narrow the query down.")

@@ -31,9 +31,10 @@ from bulk_actions.errors import JobImpossible
 from bulk_actions.loading import load
 from bulk_actions.models import Batch, BulkAction, OnChanged
 from bulk_actions.pace import Pace, allowance
-from bulk_actions.problems import is_cut_off, may_be_tried_again
+from bulk_actions.problems import is_cut_off
 from bulk_actions.services import end_with_error, finish
 from bulk_actions.states import ACTIVE, FINAL, IDLE, Status
+from crm.collisions import may_be_tried_again
 from crm.counters import count
 from crm.garbage import uncollected
 

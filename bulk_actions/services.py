@@ -27,6 +27,7 @@ from bulk_actions.progress import sums_of
 from bulk_actions.states import ALLOWED, FINAL, Status
 from bulk_actions.transitions import move
 from crm.auth import Caller
+from crm.collisions import sqlstate
 from crm.errors import FieldErrors
 from crm.models import User
 
@@ -226,7 +227,7 @@ def _wait_for_batches(action_id: UUID) -> None:
                 locks.close_gate(action_id)
             return
         except OperationalError as problem:
-            if getattr(problem.__cause__, "sqlstate", None) != "55P03" or time.monotonic() > deadline:
+            if sqlstate(problem) != "55P03" or time.monotonic() > deadline:
                 raise
         for pid in locks.holders(action_id, locks.Purpose.GATE):
             log.warning("bulk_action.session_ended", job_id=str(action_id), pid=pid)

@@ -99,13 +99,20 @@ def update_entry(*, activity_id: UUID, organization: Organization, by: User, col
 
 def _lead_of(organization: Organization, columns: Mapping[str, object]) -> UUID | None:
     """Hold the deal and the contact that `columns` name until this transaction ends; the lead that they are of."""
+    named = {
+        name: rows.filter(pk=columns[name])
+        for name, rows in (("opportunity_id", deals_of(organization.pk)), ("contact_id", contacts_of(organization.pk)))
+        if columns.get(name) is not None
+    }
+    # The lead before what is of it, as whoever merges leads or deletes a company takes them.
+    for lead_id in sorted({row.lead_id for rows in named.values() for row in rows if row.lead_id}):
+        holds_lead(lead_id, organization.pk)
     found: list[UUID | None] = []
-    for name, rows in (("opportunity_id", deals_of(organization.pk)), ("contact_id", contacts_of(organization.pk))):
-        if columns.get(name) is not None:
-            row = rows.select_for_update(of=("self",), no_key=True).filter(pk=columns[name]).first()
-            if row is None:
-                raise FieldErrors({"deal_id" if name == "opportunity_id" else name: GONE})
-            found.append(row.lead_id)
+    for name, rows in named.items():
+        row = rows.select_for_update(of=("self",), no_key=True).first()
+        if row is None:
+            raise FieldErrors({"deal_id" if name == "opportunity_id" else name: GONE})
+        found.append(row.lead_id)
     lead_id = next((key for key in found if key), None)
     # A merge may just have moved them away: then it is an activity of none, rather than of a lead that is gone.
     return lead_id if lead_id and holds_lead(lead_id, organization.pk) else None

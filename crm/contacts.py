@@ -1,6 +1,6 @@
 """Contacts: making, changing and deleting one (close-api.md 4.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -118,19 +118,24 @@ def update_contact(
     contact_id: UUID,
     organization: Organization,
     by: User,
-    draft: ContactDraft,
+    draft: ContactDraft | Callable[[Contact], ContactDraft],
     lead_id: UUID | None = None,
     leaves_lead: bool = False,
 ) -> Contact:
     """Change what `draft` names; a list that it names is replaced whole. `lead_id`: moves the contact to that lead;
     `leaves_lead`: to none.
 
-    A write of `name` alone clears first and last name. Raises `NotFound`, or `FieldErrors` for an unknown lead.
+    A draft that depends on what the contact holds is a function of that, called once nobody else can change it; it has
+    no custom values. A write of `name` alone clears first and last name. Raises `NotFound`, or `FieldErrors` for an
+    unknown lead.
     """
-    hold_fields(draft.custom)
+    if isinstance(draft, ContactDraft):
+        hold_fields(draft.custom)
     # The lead before the contact, as a merge of leads takes them.
     lead = None if lead_id is None else _locked_lead(lead_id, organization)
     contact = _hold(contact_id, organization)
+    if not isinstance(draft, ContactDraft):
+        draft = draft(contact)
     for column, value in draft.texts.items():
         setattr(contact, column, value)
     if "name" in draft.texts and "first_name" not in draft.texts:

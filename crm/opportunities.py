@@ -130,8 +130,8 @@ def update_opportunity(
     if draft.names_contact:
         opportunity.contact_id = draft.contact_id
     opportunity.custom = changed_custom(opportunity.custom, draft.custom)
-    # Nothing said of the status: it stays what it is by now, whatever was seen above.
-    _enter(opportunity, old_status, old_status if draft.status.is_empty else status, draft, today)
+    # Nothing new said of the status: it stays what it is by now, whatever was seen above.
+    _enter(opportunity, old_status, old_status if draft.status.keeps(old_status) else status, draft, today)
     opportunity.updated_by = by
     opportunity.date_updated = Now()
     opportunity.save()

@@ -31,7 +31,11 @@ class StatusChoice:
 
     @property
     def is_empty(self) -> bool:
-        return self.status_id is None and self.label is None and self.pipeline_id is None
+        return self == StatusChoice()
+
+    def keeps(self, current: OpportunityStatus) -> bool:
+        """Whether nothing is said that `current` does not say already."""
+        return self.is_empty or self == StatusChoice(pipeline_id=current.pipeline_id)
 
 
 def statuses_of(organization_id: UUID) -> QuerySet[OpportunityStatus]:
@@ -49,7 +53,7 @@ def choose_status(
     A label means that of the pipeline named, else of the current one, else of the first pipeline that has it. Raises
     `FieldErrors` for what is gone or does not fit, `Invalid` when there is no status at all.
     """
-    if current and (choice.is_empty or (choice == StatusChoice(pipeline_id=current.pipeline_id))):
+    if current and choice.keeps(current):
         return current
     found = _found(choice, organization_id, current)
     if hold_row(OpportunityStatus, "id = %s AND organization_id = %s", [found.pk, organization_id]) is None:

@@ -2,13 +2,20 @@
 
 from typing import ClassVar
 
+import structlog
 from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crm.api.close.requests import JsonParser
+from crm.collisions import may_be_tried_again
+from crm.errors import Conflict
+
+log = structlog.get_logger(__name__)
+_COLLIDED = "Others are changing the same records at this moment. Try again."
 
 
 class JsonView(APIView):
@@ -41,6 +48,17 @@ class JsonView(APIView):
         if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
             # Django reads no body of unknown length: a lead would be made, an empty one.
             raise ParseError("The request must have a Content-Length.")
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if may_be_tried_again(exc) and not self.may_be_repeated:
+            # No 503, after which clients try again by themselves: it may have been the last of several transactions.
+            log.info("api.collided", problem=str(exc).strip())
+            exc = Conflict(_COLLIDED)
+        return self.answer_problem(exc)
+
+    def answer_problem(self, exc: Exception) -> Response:
+        """The dialect's answer to what went wrong; raises it where there is none."""
+        raise NotImplementedError
 
     @property
     def may_be_repeated(self) -> bool:

@@ -30,8 +30,15 @@ def refuse_strange_origin(request: HttpRequest) -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin in settings.CSRF_TRUSTED_ORIGINS:
         return
-    if urlsplit(origin).netloc != request.get_host():
+    if _host_of(origin) != request.get_host():
         raise Forbidden("This origin may not use the session of a browser.")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as `http://[`
+        return None
 
 
 def _bearer(header: str) -> str | None:

@@ -1,9 +1,8 @@
 """`/crm/contacts` (blueai-api.md 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.urls import path
 from rest_framework import serializers
@@ -156,18 +155,19 @@ class ContactView(_ContactView):
 
     @describe("contact_update", "Changes what is sent of a contact.", body=BlueAIContactChange, answer=ANSWER)
     def patch(self, request: BlueAIRequest, id: str) -> Response:
-        with transaction.atomic():
-            contact = self._contact(id, held=True)
-            draft, company, leaves = self._change_of(contact)
-            with told_as_references():
-                contact = update_contact(
-                    contact_id=contact.pk,
-                    organization=self.organization,
-                    by=request.caller.user,
-                    draft=draft,
-                    lead_id=company,
-                    leaves_lead=leaves,
-                )
+        contact = self._contact(id)
+        body = Body(self.body_of(KEYS))
+        draft_of = _draft_of(body)
+        company = self.company_in(body)
+        with told_as_references():
+            contact = update_contact(
+                contact_id=contact.pk,
+                organization=self.organization,
+                by=request.caller.user,
+                draft=draft_of,
+                lead_id=company,
+                leaves_lead=body.has("company_id") and company is None,
+            )
         return self.answer(contact)
 
     @describe("contact_delete", "Deletes a contact.", answer=Success)
@@ -175,44 +175,42 @@ class ContactView(_ContactView):
         delete_contact(contact_id=key_in_path("cont", id), organization=self.organization)
         return Response({"success": True})
 
-    def _contact(self, id: str, *, held: bool = False) -> Contact:
-        rows = contacts_of(self.organization.pk)
-        if held:
-            rows = rows.select_for_update(of=("self",), no_key=True)
-        contact = rows.filter(pk=key_in_path("cont", id)).first()
+    def _contact(self, id: str) -> Contact:
+        contact = contacts_of(self.organization.pk).filter(pk=key_in_path("cont", id)).first()
         if contact is None:
             raise NotFound
         return contact
 
-    def _change_of(self, contact: Contact) -> tuple[ContactDraft, UUID | None, bool]:
-        """What the body changes; the company that it names, and whether it names none on purpose."""
-        body = Body(self.body_of(KEYS))
-        texts: dict[str, str | None] = {}
-        first_name, last_name = split_name(contact)
-        if body.has("first_name") or body.has("last_name"):
-            if body.has("first_name"):
-                first_name = body.text("first_name", limit=LONGEST_NAME, required=True)
-            if body.has("last_name"):
-                last_name = body.text("last_name", limit=LONGEST_NAME, required=True)
-            texts |= {
-                "first_name": first_name,
-                "last_name": last_name,
-                "name": " ".join(part for part in (first_name, last_name) if part),
-            }
-        for key, column, limit in (("position", "title", LONGEST_LINE), ("note", "note", None)):
-            if body.has(key):
-                texts[column] = body.text(key, limit=limit) if limit else body.text(key)
-        email = body.email("email")
-        phone = body.text("phone", limit=LONGEST_NAME)
-        company = self.company_in(body)
-        draft = ContactDraft(
-            texts=texts,
+
+def _draft_of(body: Body) -> Callable[[Contact], ContactDraft]:
+    """What the body makes of a contact, given what that holds."""
+    names = {
+        key: str(body.text(key, limit=LONGEST_NAME, required=True))
+        for key in ("first_name", "last_name")
+        if body.has(key)
+    }
+    texts = {}
+    if body.has("position"):
+        texts["title"] = body.text("position", limit=LONGEST_LINE)
+    if body.has("note"):
+        texts["note"] = body.text("note")
+    email, phone = body.email("email"), body.text("phone", limit=LONGEST_NAME)
+    number = stored_phone(phone) if phone else None
+
+    def draft_of(contact: Contact) -> ContactDraft:
+        return ContactDraft(
+            texts=texts | (_named(contact, names) if names else {}),
             emails=_replaced(ContactEmail, "email", contact, email) if body.has("email") else None,
-            phones=_replaced(ContactPhone, "phone", contact, stored_phone(phone) if phone else None)
-            if body.has("phone")
-            else None,
+            phones=_replaced(ContactPhone, "phone", contact, number) if body.has("phone") else None,
         )
-        return draft, company, body.has("company_id") and company is None
+
+    return draft_of
+
+
+def _named(contact: Contact, names: Mapping[str, str]) -> dict[str, str | None]:
+    first_name, last_name = split_name(contact)
+    parts = {"first_name": first_name, "last_name": last_name, **names}
+    return {**parts, "name": " ".join(part for part in parts.values() if part)}
 
 
 def _replaced(model: type[ContactDetail], column: str, contact: Contact, value: str | None) -> list[Detail]:

@@ -104,7 +104,7 @@ class BlueAIView(JsonView):
         """All that a POST says, as far as it decides what is done."""
         return [self.request.data, sorted(self.request.query_params.lists())]
 
-    def handle_exception(self, exc: Exception) -> Response:
+    def answer_problem(self, exc: Exception) -> Response:
         response = answer_to(exc, self.request._request, may_be_repeated=self.may_be_repeated)
         if response is None:
             raise exc

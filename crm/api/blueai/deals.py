@@ -57,7 +57,7 @@ def show_deals(deals: Sequence[Opportunity], currency: str) -> list[Shown]:
         {
             "id": hex_id("deal", deal.pk),
             "name": deal.shown_name or "",
-            "amount": None if deal.value is None else round(deal.value / HUNDREDTHS),
+            "amount": None if deal.value is None else whole_yen(deal.value),
             "stage": deal.status.slug,
             "pipeline_id": hex_id("pipe", deal.status.pipeline_id),
             "company_id": shown_id("comp", deal.lead_id),
@@ -73,6 +73,12 @@ def show_deals(deals: Sequence[Opportunity], currency: str) -> list[Shown]:
         }
         for deal in deals
     ]
+
+
+def whole_yen(value: int) -> int:
+    """Half a yen rounded away from zero, as the export does."""
+    size = (abs(value) + HUNDREDTHS // 2) // HUNDREDTHS
+    return size if value >= 0 else -size
 
 
 def seen_deals(organization_id: UUID) -> QuerySet[Opportunity]:
@@ -92,9 +98,9 @@ class _DealView(BlueAIView):
         deal = seen_deals(self.organization.pk).get(pk=key)
         return Response({"deal": show_deals([deal], self.organization.currency)[0]}, status=status)
 
-    def draft(self, body: Body, pipeline: UUID | None, **more: object) -> OpportunityDraft:
-        """What the body says; a stage is looked up in that pipeline. Raises `FieldErrors`, and `Unprocessable` for
-        what is not there."""
+    def draft(self, body: Body, pipeline: UUID | None, unsaid: StatusChoice, **more: object) -> OpportunityDraft:
+        """What the body says; a stage is looked up in that pipeline, and without one `unsaid` counts. Raises
+        `FieldErrors`, and `Unprocessable` for what is not there."""
         columns = _columns(body)
         stage = body.text("stage", limit=LONGEST_LINE)
         company, contact = body.key("company_id", "comp"), body.key("contact_id", "cont")
@@ -112,7 +118,7 @@ class _DealView(BlueAIView):
             raise Unprocessable({"currency": f"must be {organization.currency}, as all deals of the organization"})
         return OpportunityDraft(
             columns=columns,
-            status=self.stage_of(stage, pipeline) if stage else StatusChoice(pipeline_id=pipeline),
+            status=self.stage_of(stage, pipeline) if stage else unsaid,
             lead_id=company,
             contact_id=contact,
             user_id=member,
@@ -177,7 +183,7 @@ class DealsView(_DealView):
         body = Body(self.body_of(KEYS))
         body.text("name", required=True)
         pipeline = self._pipeline(body)
-        draft = self.draft(body, pipeline, names_lead=True, names_user=True)
+        draft = self.draft(body, pipeline, StatusChoice(pipeline_id=pipeline), names_lead=True, names_user=True)
         with told_as_references():
             deal = create_opportunity(
                 organization=self.organization, by=request.caller.user, draft=draft, today=self.today
@@ -203,7 +209,7 @@ class DealView(_DealView):
     def patch(self, request: BlueAIRequest, id: str) -> Response:
         deal = self.deal(id)
         body = Body(self.body_of([key for key in KEYS if key != "pipeline_id"]))
-        return self.update(deal, self.draft(body, deal.status.pipeline_id))
+        return self.update(deal, self.draft(body, deal.status.pipeline_id, StatusChoice()))
 
     @describe("deal_delete", "Deletes a deal, for good.", answer=Success)
     def delete(self, request: BlueAIRequest, id: str) -> Response:

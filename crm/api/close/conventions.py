@@ -81,7 +81,7 @@ class CloseView(JsonView):
         self._check_permission(request.effective_method)
         request.tz = zone_of(request, request.caller)
 
-    def handle_exception(self, exc: Exception) -> Response:
+    def answer_problem(self, exc: Exception) -> Response:
         if isinstance(exc, Throttled):
             response = Response(rate_body(self.request.rate), status=429)
             response["Retry-After"] = str(self.request.rate.reset)

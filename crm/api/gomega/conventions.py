@@ -66,7 +66,7 @@ class GomegaView(JsonView):
         attempt = Attempt(customer, customer, quote(request.path_info), key, digests_of(request.data))
         return idempotency.answer_once(attempt, run)
 
-    def handle_exception(self, exc: Exception) -> Response:
+    def answer_problem(self, exc: Exception) -> Response:
         if isinstance(exc, Throttled):
             return Response(error_body("The limit of calls is exceeded. See the header Retry-After.", 429), status=429)
         response = answer_to(exc, may_be_repeated=self.may_be_repeated)

@@ -31,8 +31,9 @@ def rate_of(caller: Caller, *, bulk: bool) -> Rate:
         counts = counted(window, name)
         made = counts[0] if counts else 0
         rates.append(Rate(limit, max(0, limit - made), window.reset, made > limit))
-    # A call that one window refuses is refused, and has to wait for the later of them.
-    return min(rates, key=lambda rate: (not rate.exceeded, rate.remaining, -rate.reset))
+        if rates[-1].exceeded:  # what the minute refuses does not use up the hour
+            return rates[-1]
+    return min(rates, key=lambda rate: (rate.remaining, -rate.reset))
 
 
 def untouched(*, bulk: bool = False) -> Rate:

@@ -159,6 +159,17 @@ def test_the_first_bytes_come_before_the_table_is_read_and_rows_by_pages(
     assert len(queries) == 3, "pages of 5,000"
 
 
+@pytest.mark.parametrize(("value", "amount"), [(250, 3), (249, 2), (-250, -3), (0, 0), (99_999_999_999_950, 10**12)])
+def test_half_a_yen_is_rounded_alike_in_file_and_answer(
+    blueai: BlueAI, membership: Membership, value: int, amount: int
+) -> None:
+    lead = factories.LeadFactory.create(organization=membership.organization)
+    deal = factories.OpportunityFactory.create(lead=lead, value=value)
+    assert blueai.get(f"/crm/deals/{hex_id('deal', deal.pk)}").json()["deal"]["amount"] == amount
+    [row] = exported(blueai, "deals")
+    assert row["amount"] == str(amount)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_that_is_slow_holds_no_transaction_open(organization: Organization) -> None:
     caller = factories.MembershipFactory.create(organization=organization)

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from bulk_actions.merges import MergeAtOnce
 from bulk_actions.models import Batch, BulkAction, LeadOutcome
 from bulk_actions.retention import erase
 from bulk_actions.retrying import retry
 from crm.api.gomega.lead_input import RowReader
 from crm.errors import Invalid
-from crm.merging import Row
+from crm.merging import Row, Rules
 from crm.models import (
     Contact,
     ContactEmail,
@@ -277,6 +278,17 @@ def test_another_customer_matches_and_sees_nothing(
     assert gomega.get(f"/leads/bulk/{told['job_id']}").status_code == 404
     assert gomega.post(f"/leads/bulk/{told['job_id']}/undo").status_code == 404
     assert gomega.get("/leads/bulk/x").status_code == 404
+
+
+def test_imports_of_other_dialects_are_not_its_jobs(gomega: Gomega, membership: Membership) -> None:
+    """To undo such a one takes the permission to import."""
+    with transaction.atomic():
+        merge = MergeAtOnce(rules=Rules(), caller=caller_of(membership), source="blueai")
+        merge.merge([Row(email="ida@oakvale.example")])
+        job = merge.close(n_unread=0)
+    assert gomega.get(f"/leads/bulk/{job.pk}").status_code == 404
+    assert gomega.post(f"/leads/bulk/{job.pk}/undo").status_code == 404
+    assert Lead.objects.count() == 1
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------

@@ -138,6 +138,14 @@ def test_the_window_that_is_nearer_to_its_end_is_told(limited: Gomega, organizat
     assert limited.get("/leads").status_code == 429
 
 
+def test_what_the_minute_refuses_does_not_use_up_the_hour(limited: Gomega, organization: Organization) -> None:
+    limit(organization, lead_calls_per_minute=1, lead_calls_per_hour=3)
+    assert [limited.get("/leads").status_code for _ in range(5)] == [200, 429, 429, 429, 429]
+    limit(organization, lead_calls_per_minute=None)
+    told = limited.get("/leads")
+    assert (told.status_code, told["RateLimit-Limit"], told["RateLimit-Remaining"]) == (200, "3", "1")
+
+
 def test_bulk_calls_have_a_bucket_of_their_own(limited: Gomega, organization: Organization) -> None:
     limit(organization, lead_bulk_calls_per_minute=1)
     assert limited.post("/leads/bulk", {"leads": [{}]})["RateLimit-Limit"] == "1"
