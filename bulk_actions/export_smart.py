@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from crm.api.close.conventions import close_datetime
@@ -40,8 +39,6 @@ def _show(field: Field) -> Callable[[object], object]:
             return close_id(prefix, value)
         if field.kind is Kind.MOMENT and isinstance(value, datetime):
             return close_datetime(value)
-        if isinstance(value, Decimal):
-            return int(value) if value == value.to_integral_value() else float(value)
         return value
 
     return show

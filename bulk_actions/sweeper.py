@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import structlog
 from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
@@ -14,7 +13,6 @@ from bulk_actions.services import PAUSE_EXPIRED, end_with_error, settle_interrup
 from bulk_actions.states import ACTIVE, Status
 from crm.counters import count
 
-log = structlog.get_logger(__name__)
 RESCUES = "sweeper_rescues"  # the counter
 _STANDING_SECONDS = 5
 

@@ -57,6 +57,8 @@ class Change:
 class Effect:
     """What a change does to one live lead: SQL expressions that the change and its preview are both made of.
 
+    A kind that previews know gives it by `effect(params)`, which locks nothing and raises nothing.
+
     `held` is jsonb of what the lead holds, with the placeholder `{row}` for `lead` (or `old`); `becomes` over `lead`
     jsonb of what it will hold, NULL for nothing; `differs` over `lead` whether it would change at all.
     """
@@ -122,13 +124,6 @@ class Merging(Action, Protocol):
 
     def written(self, action: BulkAction) -> Written | None:
         """As of a `Changing`."""
-
-
-class Forecast(Changing, Protocol):
-    """A kind that previews know."""
-
-    def effect(self, params: Mapping[str, object]) -> Effect:
-        """What a job with these `params` does to a lead. Locks nothing, raises nothing."""
 
 
 class Mailing(Action, Protocol):

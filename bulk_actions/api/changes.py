@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from bulk_actions.api.orders import Problems, ceiling_of, priority_of, refuse_unknown_keys
+from bulk_actions.api.orders import ceiling_of, priority_of, refuse_unknown_keys
+from bulk_actions.api.problems import Problems
 from bulk_actions.models import BulkAction
 from bulk_actions.services import Changes, adjust, pause, resume
 from bulk_actions.states import Status

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
+from bulk_actions.api.problems import all_of
 from crm.auth import Caller
 from crm.errors import FieldErrors
 from crm.ids import close_id, parse_close_id
@@ -16,16 +17,7 @@ _GONE = "Object does not exist."
 
 def email_params(body: Mapping[str, object], caller: Caller) -> dict[str, object]:
     """The `params` of a bulk email (shape: `bulk_actions.actions.email.Email`). Raises `FieldErrors` with all of it."""
-    problems: dict[str, object] = {}
-    params: dict[str, object] = {}
-    for read in (_template, _preference, _sender):
-        try:
-            params |= read(body, caller)
-        except FieldErrors as problem:
-            problems |= problem.field_errors
-    if problems:
-        raise FieldErrors(problems)
-    return params
+    return all_of(body, caller, (_template, _preference, _sender))
 
 
 def show_email(params: Mapping[str, object]) -> dict[str, object]:

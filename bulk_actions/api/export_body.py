@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from bulk_actions.api.export_filters import read_filters
 from bulk_actions.api.options import flag_of
-from bulk_actions.api.orders import Problems, refuse_unknown_keys
+from bulk_actions.api.orders import refuse_unknown_keys
+from bulk_actions.api.problems import Problems
 from bulk_actions.export_columns import known_columns
 from bulk_actions.export_targets import target_of
 from bulk_actions.models import Kind

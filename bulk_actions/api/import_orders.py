@@ -8,7 +8,8 @@ from django.core.files.uploadedfile import UploadedFile
 from bulk_actions.api.import_answers import show_import
 from bulk_actions.api.import_source import Body, Source, source_of
 from bulk_actions.api.options import canary_of, failure_ratio_of, flag_of, run_at_of
-from bulk_actions.api.orders import Problems, ceiling_of, priority_of, refuse_unknown_keys
+from bulk_actions.api.orders import ceiling_of, priority_of, refuse_unknown_keys
+from bulk_actions.api.problems import Problems
 from bulk_actions.models import DEFAULT_FAILURE_RATIO, PREFIX, BulkAction, Kind, Priority, Upload
 from bulk_actions.services import Order
 from crm.auth import Caller

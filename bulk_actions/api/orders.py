@@ -20,12 +20,13 @@ from bulk_actions.api.options import (
     on_changed_of,
     run_at_of,
 )
+from bulk_actions.api.problems import Problems
 from bulk_actions.api.sequences import sequence_params
 from bulk_actions.models import DEFAULT_FAILURE_RATIO, Kind, OnChanged, Preview, Priority
 from bulk_actions.seals import sealed_preview
 from bulk_actions.services import Order
 from crm.auth import Caller
-from crm.errors import FieldErrors, Invalid
+from crm.errors import FieldErrors
 from crm.ids import parse_close_id
 from search.nodes import Ids
 from search.paging import binding_of
@@ -52,26 +53,6 @@ _KEYS_OF_PREVIEWS = sorted(_SHARED_KEYS | _KEYS_OF_KINDS | {"seal"})
 
 Body = Mapping[str, object]
 T = TypeVar("T")
-
-
-class Problems:
-    """Gathers what is wrong with a body, so that the caller hears all of it at once."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-        self.field_errors: dict[str, object] = {}
-
-    def gather(self, compute: Callable[[], T]) -> T | None:
-        try:
-            return compute()
-        except Invalid as problem:
-            self.errors += problem.errors
-            self.field_errors.update(problem.field_errors)
-            return None
-
-    def raise_any(self) -> None:
-        if self.errors or self.field_errors:
-            raise Invalid(self.errors, self.field_errors)
 
 
 def order_of(kind: Kind, body: Body, *, caller: Caller, tz: tzinfo, is_preview: bool = False) -> Order:

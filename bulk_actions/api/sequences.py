@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from bulk_actions.actions.sequence_subscription import ActionType
+from bulk_actions.api.problems import all_of
 from crm.auth import Caller
 from crm.errors import FieldErrors
 from crm.ids import close_id, parse_close_id
@@ -39,15 +40,7 @@ def sequence_params(body: Body, caller: Caller) -> Params:
             readers += [_sequence, _people, *([_sender] if by_mail else [])]
         case _:
             readers += [_sequence]
-    problems: dict[str, object] = {}
-    for read in readers:
-        try:
-            params |= read(body, caller)
-        except FieldErrors as problem:
-            problems |= problem.field_errors
-    if problems:
-        raise FieldErrors(problems)
-    return params
+    return params | all_of(body, caller, readers)
 
 
 def show_sequence(params: Mapping[str, object]) -> dict[str, object]:

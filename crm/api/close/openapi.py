@@ -103,10 +103,6 @@ class TooManyRequests(serializers.Serializer):
     rate_endpoint_group = serializers.CharField()
 
 
-class Nothing(serializers.Serializer):
-    """An empty object."""
-
-
 NOTHING = OpenApiResponse({"type": "object"}, description="An empty object.")
 
 
