@@ -105,8 +105,15 @@ def _write(action: BulkAction, file_id: UUID, steps: Steps) -> None:
                 raw=bool(params["raw"]),
                 compressed=params["format"] != "xlsx",
             )
-        steps.end(n_rows, size_of(name))
+        size = size_of(name)
     except BaseException:
+        discard(name)
+        raise
+    # An answer that is lost leaves open whether the step has committed. So the file stays: the next try gives it away,
+    # or removes it.
+    try:
+        steps.end(n_rows, size)
+    except Stopped:
         discard(name)
         raise
 

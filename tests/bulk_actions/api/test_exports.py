@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.core import signing
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 from openpyxl import load_workbook
@@ -495,6 +496,27 @@ def test_a_crash_leaves_nothing_that_is_given_away_and_the_next_try_begins_anew(
     action = run_to_end(action)
     assert len(table(fetch(api, action))) == 25
     assert len(list(folder.iterdir())) == ExportFile.objects.count() == 1
+
+
+def test_a_file_whose_end_was_noted_is_given_away_though_nobody_heard_of_that(
+    api: APIClient, status: LeadStatus, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    make_leads(status, 5)
+    action = ask(api)
+    run_slice(action.pk)
+    end = exports.Steps.end
+
+    def end_and_lose_the_answer(self: exports.Steps, *args: int) -> None:
+        end(self, *args)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports.Steps, "end", end_and_lose_the_answer)
+        write_file(action.pk)
+    action = run_to_end(action)
+    assert action.status == Status.DONE
+    assert len(table(fetch(api, action))) == 5
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_a_bulk_worker_finds_the_targets_and_leaves_the_file_to_who_writes_files(
