@@ -44,6 +44,7 @@ class Record:
 
     age: Age
     id: UUID | None = None
+    seen: datetime | None = None  # its `date_updated`
     is_new: bool = False
     is_touched: bool = False
     known_by: dict[Key, str | None] = field(default_factory=dict)
@@ -66,7 +67,6 @@ class Person(Record):
 
     company: Company | None = None
     lead_id: UUID | None = None
-    seen: datetime | None = None  # its `date_updated`
     name: str | None = None
     details: dict[Key, list[Detail]] = field(default_factory=lambda: {Key.EMAIL: [], Key.PHONE: []})
     urls: dict[str, str] = field(default_factory=dict)  # that rows say, with their types

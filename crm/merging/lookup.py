@@ -167,11 +167,12 @@ class _Search:
         if not wanted:
             return
         sql = """
-            SELECT id, date_created AT TIME ZONE 'UTC', external_id, custom -> %(custom)s FROM crm_lead
-            WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
+            SELECT id, date_created AT TIME ZONE 'UTC', date_updated AT TIME ZONE 'UTC', external_id,
+                   custom -> %(custom)s
+            FROM crm_lead WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
         """
-        for key, created, external_id, custom in self._rows(sql, ids=wanted):
-            self._companies[key] = self._known(Company((created, key.int, 0, 0), key), external_id, custom)
+        for key, created, seen, external_id, custom in self._rows(sql, ids=wanted):
+            self._companies[key] = self._known(Company((created, key.int, 0, 0), key, seen), external_id, custom)
 
     def load_people(self, ids: Iterable[UUID], of_leads: Iterable[UUID], *, with_others: bool) -> None:
         """These contacts (with all others of their leads), and all contacts of these leads, with their leads."""
@@ -185,14 +186,14 @@ class _Search:
         chosen = " UNION ".join(f"SELECT id FROM crm_contact WHERE {way}" for way in ways)
         sql = f"""
             SELECT contact.id, contact.lead_id, {subject}.date_created AT TIME ZONE 'UTC', contact.position,
-                   contact.name, contact.date_updated AT TIME ZONE 'UTC', {subject}.external_id,
-                   {subject}.custom -> %(custom)s
+                   contact.name, contact.date_updated AT TIME ZONE 'UTC', lead.date_updated AT TIME ZONE 'UTC',
+                   {subject}.external_id, {subject}.custom -> %(custom)s
             FROM crm_contact AS contact {_JOIN[self.subject]}
             WHERE contact.id IN ({chosen}) AND lead.deleted_at IS NULL
             ORDER BY contact.position, contact.id
         """
         people: dict[UUID, Person] = {}
-        for key, lead_id, created, position, name, seen, external_id, custom in self._rows(
+        for key, lead_id, created, position, name, seen, lead_seen, external_id, custom in self._rows(
             sql, ids=wanted, leads=leads
         ):
             if self.subject is Subject.CONTACT:
@@ -201,7 +202,7 @@ class _Search:
                 continue
             company = self._companies.get(lead_id)
             if company is None:
-                company = self._known(Company((created, lead_id.int, 0, 0), lead_id), external_id, custom)
+                company = self._known(Company((created, lead_id.int, 0, 0), lead_id, lead_seen), external_id, custom)
                 self._companies[lead_id] = company
             age = (created, lead_id.int, position, key.int)
             people[key] = Person(age, key, company=company, lead_id=lead_id, seen=seen, name=name)

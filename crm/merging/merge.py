@@ -12,16 +12,18 @@ from crm.locks import hold_rows, lock_matching
 from crm.merging.deciding import Deciding, Decision, said
 from crm.merging.known import RowKeys
 from crm.merging.lookup import keys_of, look_up
-from crm.merging.rows import Merged, OnDuplicate, Row, RowResult, Rules, Subject
+from crm.merging.rows import Key, Merged, OnDuplicate, Row, RowResult, Rules, Subject
 from crm.merging.writing import Writing
 from crm.models import CustomField, LeadStatus, Organization, User
 from crm.statuses import hold_default_status
 
 LARGEST_CALL = 10_000  # rows: what a call holds in memory, and for how long it holds up the other merges (about 1 s)
 _TRIES = 5  # at looking up what nobody changes before it is held
+_OWN_KEYS = {Key.EXTERNAL_ID, Key.CUSTOM}  # values of the record itself, not of what belongs to it
 
 _HOLD_LEADS = """
-    SELECT id FROM crm_lead WHERE id = ANY(%s) AND organization_id = %s AND deleted_at IS NULL
+    SELECT id, date_updated AT TIME ZONE 'UTC' FROM crm_lead
+    WHERE id = ANY(%s) AND organization_id = %s AND deleted_at IS NULL
     ORDER BY id FOR NO KEY UPDATE
 """
 _HOLD_CONTACTS = """
@@ -76,19 +78,24 @@ def _decide(
         deciding = Deciding(rules, index)
         decisions = deciding.all_of(judged)
         # What is held stays held, so that the next look finds fewer that may have changed.
-        if dry_run or _hold(organization_id, deciding):
+        if dry_run or _hold(organization_id, deciding, rules):
             return deciding, decisions
     raise Conflict("The records are being changed by others. Try again.")
 
 
-def _hold(organization_id: UUID, deciding: Deciding) -> bool:
+def _hold(organization_id: UUID, deciding: Deciding, rules: Rules) -> bool:
     """Hold the records that were there and are to change; False when one is not any more what it was when looked up.
 
     Leads before contacts, each in the order of their keys, as everybody takes them.
     """
-    leads = {record.id for record in deciding.companies if record.id}
+    leads = {record.id: record.seen for record in deciding.companies if record.id}
     people = {record.id: record.seen for record in deciding.people if record.id}
-    if leads and leads != {key for (key,) in _selected(_HOLD_LEADS, leads, organization_id)}:
+    held = dict(_selected(_HOLD_LEADS, leads, organization_id)) if leads else {}
+    if leads.keys() != held.keys():
+        return False
+    # Between look-up and hold its external id or custom value may have become another one. What a lead is found by
+    # otherwise stands in its contacts, and a bulk edit under way would have each call look twice.
+    if not _OWN_KEYS.isdisjoint(rules.match) and leads != held:
         return False
     return not people or people == dict(_selected(_HOLD_CONTACTS, people, organization_id))
 
@@ -112,7 +119,7 @@ class _Held:
         self._fields = set(map(base62, _held(CustomField, filter(None, map(from_base62, fields)), organization_id)))
         # Contacts of one lead are given their places one after the other.
         leads = {row.contact["lead_id"] for row in rows if not is_lead and row.contact.get("lead_id")}
-        self._leads = {key for (key,) in _selected(_HOLD_LEADS, leads, organization_id)} if leads else set()
+        self._leads = {key for key, _ in _selected(_HOLD_LEADS, leads, organization_id)} if leads else set()
         self._is_lead = is_lead
 
     def problem_of(self, row: Row) -> str | None:

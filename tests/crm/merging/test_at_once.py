@@ -6,9 +6,12 @@ from threading import Barrier
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from crm.leads import delete_lead
-from crm.merging import Merged, Row, Rules, Subject
+from crm.merging import Key, Merged, Row, Rules, Subject
+from crm.merging import merge as merge_module
+from crm.merging.lookup import look_up
 from crm.models import Contact, ContactEmail, Lead, LeadStatus, Membership
 from tests import factories
 from tests.crm.merging.helpers import make_contact, merge, outcomes
@@ -94,3 +97,40 @@ def test_a_contact_that_is_being_changed_is_looked_up_again(membership: Membersh
             contact.save()
         assert outcomes(merging.result(20)) == [("created", None)]
     assert Contact.objects.count() == 2
+
+
+@pytest.mark.parametrize("kind", [Key.EXTERNAL_ID, Key.CUSTOM])
+def test_a_lead_that_is_given_another_key_meanwhile_is_looked_up_again(
+    membership: Membership, status: LeadStatus, kind: Key
+) -> None:
+    field = factories.CustomFieldFactory.create(organization=status.organization)
+    keys = {"external_id": "7", "custom": {field.key: "7"}}
+    lead = factories.LeadFactory.create(organization=status.organization, status=status, name="Oakvale", **keys)
+    row = Row(lead={"name": "Fir", "external_id": "7"}, lead_custom={field.key: "7"})
+    rules = Rules(match=(kind,), custom_field=field)
+    with other_session() as start:
+        with transaction.atomic():
+            Lead.objects.select_for_update().get(pk=lead.pk)
+            merging = start(lambda: merge(membership, row, rules=rules))
+            wait_until_blocked(merging)
+            Lead.objects.filter(pk=lead.pk).update(external_id="8", custom={field.key: "8"}, date_updated=Now())
+        assert outcomes(merging.result(20)) == [("created", None)]
+    lead.refresh_from_db()
+    assert (lead.name, lead.external_id, lead.custom) == ("Oakvale", "8", {field.key: "8"})
+
+
+def test_a_lead_found_by_a_contact_of_it_is_not_looked_up_again_for_any_change(
+    membership: Membership, status: LeadStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead = factories.LeadFactory.create(organization=status.organization, status=status)
+    make_contact(lead, email="ida@oakvale.example")
+    looked = []
+    monkeypatch.setattr(merge_module, "look_up", lambda *given: looked.append(given) or look_up(*given))
+    with other_session() as start:
+        with transaction.atomic():
+            Lead.objects.select_for_update().get(pk=lead.pk)
+            merging = start(lambda: merge(membership, IDA))
+            wait_until_blocked(merging)
+            Lead.objects.filter(pk=lead.pk).update(description="called", date_updated=Now())
+        assert outcomes(merging.result(20)) == [("updated", "email")]
+    assert len(looked) == 1, "bulk edits of many leads would have most calls look twice"
