@@ -2,10 +2,11 @@
 
 import datetime
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 HOST = "localhost"  # resolves everywhere, to an address that is not public
+_PACE_SECONDS = 0.1  # between two of the little things that `dribbling` says
 
 
 @dataclass
@@ -52,9 +54,7 @@ class Receiver:
 def receiving(folder: Path, name: str = HOST) -> Iterator[tuple[Receiver, Path]]:
     """A running receiver whose certificate is for `name`, and the file with the certificate of its authority."""
     receiver = Receiver()
-    authority, chain = _certificates(folder, name)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
+    authority, context = _trusted(folder, name)
 
     def note_name(connection: ssl.SSLObject, asked: str | None, _: ssl.SSLContext) -> None:
         receiver.name = asked
@@ -93,6 +93,57 @@ def receiving(folder: Path, name: str = HOST) -> Iterator[tuple[Receiver, Path]]
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def dribbling(folder: Path, *, handshake_seconds: float) -> Iterator[tuple[str, Path]]:
+    """The URL of a server that takes a second to connect to, so long for its part of the handshake, piece by piece, and
+    then answers with header after header without end; and the file with the certificate of its authority."""
+    authority, context = _trusted(folder, HOST)
+    over = threading.Event()
+
+    def serve() -> None:
+        over.wait(0.5)
+        listener.accept()[0].close()
+        with listener.accept()[0] as line, suppress(OSError):  # the client hangs up
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            secured = context.wrap_bio(incoming, outgoing, server_side=True)
+            pieces = max(1, int(handshake_seconds / _PACE_SECONDS))
+            while True:
+                with suppress(ssl.SSLWantReadError):
+                    secured.do_handshake()
+                    break
+                said = outgoing.read()
+                size = len(said) // pieces + 1
+                for start in range(0, len(said), size):
+                    line.sendall(said[start : start + size])
+                    over.wait(handshake_seconds and _PACE_SECONDS)
+                incoming.write(line.recv(65536))
+            secured.write(b"HTTP/1.1 200 OK\r\n")
+            while not over.is_set():
+                line.sendall(outgoing.read())
+                over.wait(_PACE_SECONDS)
+                secured.write(b"X-Patience: please\r\n")
+
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        listener.settimeout(20)
+        # It fills the queue: who connects next is heard at the second try, which Linux makes after a second.
+        with socket.create_connection(listener.getsockname()):
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            try:
+                yield f"https://{HOST}:{listener.getsockname()[1]}/", authority
+            finally:
+                over.set()
+                thread.join()
+
+
+def _trusted(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
+    """The file of an authority's certificate, and what serves with one for `name` that it has signed."""
+    authority, chain = _certificates(folder, name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return authority, context
 
 
 def _certificates(folder: Path, name: str) -> tuple[Path, Path]:

@@ -35,7 +35,7 @@ class LeadWebhook(Keyed, Dated):
 
 class DeliveryState(models.TextChoices):
     PENDING = "pending"  # to be sent when `not_before` has come
-    SENDING = "sending"  # a worker has it in hand, since `claimed_at`
+    SENDING = "sending"  # a worker has it in hand, since `claimed_at`; at `not_before` it is thought dead
     DELIVERED = "delivered"  # answered with 2xx
     FAILED = "failed"  # given up: no attempt is left, the target is forbidden, or the webhook is gone
 

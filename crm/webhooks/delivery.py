@@ -77,7 +77,8 @@ candidate AS MATERIALIZED (
 turn AS MATERIALIZED (
     SELECT id FROM candidate WHERE place <= %(of_one_customer)s ORDER BY not_before LIMIT %(limit)s)
 UPDATE crm_webhookdelivery AS delivery
-SET state = 'sending', claim = %(claim)s, claimed_at = statement_timestamp(), attempts = attempts + 1
+SET state = 'sending', claim = %(claim)s, claimed_at = statement_timestamp(), attempts = attempts + 1,
+    not_before = statement_timestamp() + make_interval(secs => webhook.timeout_seconds + %(lost_after)s)
 FROM crm_leadwebhook AS webhook
 WHERE delivery.id = ANY(ARRAY(SELECT id FROM turn)) AND webhook.id = delivery.webhook_id
 RETURNING delivery.id, delivery.claim, delivery.webhook_id, delivery.payload, delivery.attempts,
@@ -110,17 +111,17 @@ def deliver_slice(seconds: float) -> bool:
 
 
 def sweep_lost() -> int:
-    """Let what dead workers had in hand be claimed again: nobody knows whether it arrived. How many those were."""
+    """Let what dead workers had in hand be claimed again: nobody knows whether it arrived. How many those were.
+
+    It costs no attempt: `post` ends within its time whatever the receiver does, so that only ours can be lost.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE crm_webhookdelivery AS delivery
-            SET state = 'pending', attempts = attempts - 1, claim = NULL, not_before = statement_timestamp()
-            FROM crm_leadwebhook AS webhook
-            WHERE delivery.state = 'sending' AND webhook.id = delivery.webhook_id
-              AND delivery.claimed_at < statement_timestamp() - make_interval(secs => webhook.timeout_seconds + %s)
-            """,
-            [LOST_AFTER_SECONDS],
+            UPDATE crm_webhookdelivery
+            SET state = 'pending', attempts = attempts - 1, claim = NULL, claimed_at = NULL
+            WHERE state = 'sending' AND not_before < statement_timestamp()
+            """
         )
         return cursor.rowcount
 
@@ -175,8 +176,10 @@ def _claim(limit: int) -> list[Claim]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            _CLAIM, {"at_once": AT_ONCE, "of_one_customer": OF_ONE_CUSTOMER, "limit": limit, "claim": uuid4()}
-        )
+            _CLAIM,
+            {"at_once": AT_ONCE, "of_one_customer": OF_ONE_CUSTOMER, "limit": limit, "claim": uuid4(),
+             "lost_after": LOST_AFTER_SECONDS},
+        )  # fmt: skip
         return [
             Claim(key, claim, webhook, json.loads(payload), *rest)
             for key, claim, webhook, payload, *rest in cursor.fetchall()

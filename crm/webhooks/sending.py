@@ -1,7 +1,7 @@
 """One HTTPS POST to an address that a customer has named: to the address that was checked, and no further.
 
-urllib3's own connection, without its pool: it takes the IP address to connect to apart from the name that the
-certificate must have, and follows no redirect, reads no proxy from the environment, tries nothing twice.
+The IP address to connect to is taken apart from the name that the certificate must have. Python's `http.client` follows
+no redirect, reads no proxy from the environment and tries nothing twice.
 """
 
 import hashlib
@@ -11,16 +11,14 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from time import monotonic
 
 from django.conf import settings
-from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import HTTPError
 
 from crm.errors import Invalid
 from crm.mail.hosts import HostRefused, address_of
-from crm.webhooks.targets import target_of
+from crm.webhooks.targets import Target, target_of
 
 _TEXT_LENGTH = 300  # of what is kept about a failure
 
@@ -51,48 +49,51 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: 
         raise Blocked(problem.errors[0]) from None
     except OSError as problem:
         raise Unanswered(_text(problem)) from None
-    line = HTTPSConnection(
-        address,
-        target.port,
-        timeout=timeout_seconds,
-        ssl_context=ssl.create_default_context(),
-        server_hostname=target.host,
-    )
+    over = monotonic() + timeout_seconds
+    http = HTTPConnection(target.host, target.port)
     try:
-        with _deadline(line, timeout_seconds):
-            line.request(
-                "POST", target.path, body=body, headers={"Host": target.authority, **headers}, preload_content=False
-            )
-            return line.getresponse().status
-    except (HTTPError, HTTPException, OSError, ValueError) as problem:
-        raise Unanswered(_text(problem)) from None
+        http.sock = line = _connected(address, target, over)
+        with _hung_up(line, over):
+            http.request("POST", target.path, body=body, headers={"Host": target.authority, **headers})
+            status = http.getresponse().status
+    except (HTTPException, OSError, ValueError) as problem:
+        if monotonic() < over:
+            raise Unanswered(_text(problem)) from None
     finally:
-        line.close()
+        http.close()
+    if monotonic() >= over:  # an answer that was cut off in its headers looks like one that ends there
+        raise Unanswered(f"No answer within {timeout_seconds:g} s.")
+    return status
+
+
+def _connected(address: str, target: Target, over: float) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    with socket.create_connection((address, target.port), _left(over)) as bare:
+        # Unlike that of reading, which begins anew with every byte, the timeout of a handshake is for all of it.
+        bare.settimeout(_left(over))
+        return context.wrap_socket(bare, server_hostname=target.host.rstrip("."))
 
 
 @contextmanager
-def _deadline(line: HTTPSConnection, seconds: float) -> Iterator[None]:
-    """Hang up when the time is over, also where the server keeps saying a little: each word would begin it anew."""
-    over = monotonic() + seconds
-    too_late = Unanswered(f"No answer within {seconds:g} s.")
+def _hung_up(line: ssl.SSLSocket, over: float) -> Iterator[None]:
+    """Hang up when the time is over, also where the server keeps saying a little."""
 
     def hang_up() -> None:
-        with suppress(OSError, AttributeError):  # not connected yet, or not any more
-            line.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # somebody has hung up already
+            # Not its own `shutdown`: before it hangs up, that would let the other thread write and read without TLS.
+            socket.socket.shutdown(line, socket.SHUT_RDWR)
 
-    timer = threading.Timer(seconds, hang_up)
+    timer = threading.Timer(_left(over), hang_up)
     timer.daemon = True
     timer.start()
     try:
         yield
-    except (HTTPError, HTTPException, OSError) as problem:
-        if monotonic() < over:
-            raise
-        raise too_late from problem
     finally:
         timer.cancel()
-    if monotonic() >= over:  # an answer that was cut off in its headers looks like one that ends there
-        raise too_late
+
+
+def _left(over: float) -> float:
+    return max(0.001, over - monotonic())  # a timeout of 0 would mean not to wait at all
 
 
 def _text(problem: Exception) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -56,6 +57,12 @@ def the_delivery() -> WebhookDelivery:
 def make_due() -> None:
     """Their time has come: as if the wait before the next attempt were over."""
     WebhookDelivery.objects.filter(state=DeliveryState.PENDING).update(not_before=timezone.now())
+
+
+def pass_time(seconds: float) -> None:
+    """For what is written down, that much more time has gone by."""
+    ago = timedelta(seconds=seconds)
+    WebhookDelivery.objects.update(claimed_at=F("claimed_at") - ago, not_before=F("not_before") - ago)
 
 
 def test_an_event_arrives_signed_with_what_the_lead_is(webhook: Hook, lead: Lead, receiver: Receiver) -> None:
@@ -278,7 +285,7 @@ def test_what_a_dead_worker_had_in_hand_is_posted_by_another(webhook: Hook, lead
     note_created(lead)
     [claim] = delivery._claim(10)  # and its worker dies here
     assert delivery.sweep_lost() == 0  # it may live
-    WebhookDelivery.objects.update(claimed_at=timezone.now() - timedelta(seconds=10 + delivery.LOST_AFTER_SECONDS + 1))
+    pass_time(10 + delivery.LOST_AFTER_SECONDS + 1)
     assert delivery.sweep_lost() == 1
     deliver()
     assert (the_delivery().state, the_delivery().attempts) == ("delivered", 1)
@@ -286,6 +293,20 @@ def test_what_a_dead_worker_had_in_hand_is_posted_by_another(webhook: Hook, lead
     outcomes.record(claim.delivery_id, claim.claim, claim.webhook_id, outcomes.Outcome(delivered=False, error="late"))
     assert the_delivery().state == "delivered"
     assert LeadWebhook.objects.get().consecutive_failures == 0
+
+
+def test_what_is_in_hand_has_the_time_that_it_began_with_whatever_its_webhook_says_by_then(
+    webhook: Hook, lead: Lead
+) -> None:
+    """Else each lowering of the time would put another delivery into hand beside those that still wait."""
+    webhook(timeout_seconds=60)
+    note_created(lead)
+    assert len(delivery._claim(10)) == 1
+    LeadWebhook.objects.update(timeout_seconds=1)
+    pass_time(60)
+    assert delivery.sweep_lost() == 0
+    pass_time(delivery.LOST_AFTER_SECONDS + 1)
+    assert delivery.sweep_lost() == 1
 
 
 def test_an_event_of_a_deleted_webhook_is_not_posted(

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from crm.errors import Invalid
 from crm.webhooks.sending import Blocked, Unanswered, post, signature
 from crm.webhooks.targets import check_url, target_of
-from tests.https import HOST, Receiver, receiving
+from tests.https import HOST, Receiver, dribbling, receiving
 from tests.smtp import free_port
 
 
@@ -95,6 +95,19 @@ def test_a_server_that_says_a_little_now_and_then_does_not_stretch_the_time(rece
     with pytest.raises(Unanswered, match="No answer within 1 s"):
         send(receiver.url, seconds=1)
     assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.parametrize("handshake_seconds", [0, 1.5, 30])
+def test_a_server_that_is_slow_at_each_step_has_one_time_for_all_of_them(
+    handshake_seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.ALLOW_PRIVATE_WEBHOOK_HOSTS = True
+    with dribbling(tmp_path, handshake_seconds=handshake_seconds) as (url, authority):
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        began = time.monotonic()
+        with pytest.raises(Unanswered, match="No answer within 2 s"):
+            send(url, seconds=2)
+        assert time.monotonic() - began < 2.8
 
 
 def test_a_server_that_is_not_there_is_no_answer(settings: Settings) -> None:
