@@ -22,7 +22,7 @@ from crm.api.gomega.dates import gomega_datetime
 from crm.mail.hosts import RESOLVE_SECONDS
 from crm.webhooks import outcomes
 from crm.webhooks.outcomes import Outcome
-from crm.webhooks.sending import Blocked, Unanswered, post, signature
+from crm.webhooks.sending import Blocked, Unanswered, Unsigned, post, signature
 
 THREADS = 32  # of one worker; each waits for one answer
 AT_ONCE = 2  # deliveries of one webhook in hand
@@ -73,7 +73,8 @@ candidate AS MATERIALIZED (
         SELECT id FROM crm_webhookdelivery
         WHERE state = 'pending' AND webhook_id = lane.webhook_id AND not_before <= statement_timestamp()
         ORDER BY not_before, id LIMIT greatest(0, %(at_once)s - coalesce(busy.n, 0)) FOR UPDATE SKIP LOCKED) AS next
-    WHERE lane.not_before <= statement_timestamp()),
+    WHERE lane.not_before <= statement_timestamp() AND EXISTS (
+        SELECT FROM crm_leadwebhook WHERE id = lane.webhook_id AND is_active AND deleted_at IS NULL)),
 turn AS MATERIALIZED (
     SELECT id FROM candidate WHERE place <= %(of_one_customer)s ORDER BY not_before LIMIT %(limit)s)
 UPDATE crm_webhookdelivery AS delivery
@@ -96,7 +97,7 @@ def is_due() -> bool:
 def deliver_slice(seconds: float) -> bool:
     """Post what is due for about `seconds`. True when the time was over first, so that more may be due."""
     until = monotonic() + seconds
-    outcomes.drop_unwanted()
+    outcomes.drop_unwanted()  # what turns unwanted from here on is not claimed, and dropped by the next slice
     mine: set[Future[None]] = set()  # what an earlier slice has in hand is not waited for
     while monotonic() < until:
         for claim in _claim(THREADS - len(_in_hand)):
@@ -144,9 +145,7 @@ def _outcome(claim: Claim) -> Outcome:
     except Blocked as problem:
         log.warning("webhook.blocked", webhook_id=str(claim.webhook_id))
         return Outcome(delivered=False, error=f"Blocked: {problem}")
-    except secrets.Undecryptable as problem:
-        return Outcome(delivered=False, error=str(problem), wait_seconds=wait_seconds)
-    except Unanswered as problem:
+    except (secrets.Undecryptable, Unsigned, Unanswered) as problem:
         return Outcome(delivered=False, error=str(problem), wait_seconds=wait_seconds)
     if 200 <= status < 300:
         return Outcome(delivered=True, status=status)

@@ -81,7 +81,7 @@ def update_webhook(
 
 @transaction.atomic
 def delete_webhook(*, webhook_id: UUID | None, organization: Organization, by: User) -> None:
-    """Mark it as deleted: nothing more is posted to it. What was stays to be seen in the admin. Raises `NotFound`."""
+    """Mark it as deleted: no further post to it is begun. What was stays to be seen in the admin. Raises `NotFound`."""
     webhook = _held(webhook_id, organization)
     webhook.deleted_at = webhook.date_updated = Now()
     webhook.updated_by = by

@@ -31,8 +31,15 @@ class Unanswered(Exception):
     """No answer came: not reached, no valid certificate, or the time was over. It may have arrived all the same."""
 
 
+class Unsigned(Exception):
+    """There is no secret to sign with: nothing was sent."""
+
+
 def signature(secret: str, timestamp: int, body: bytes) -> str:
-    """`sha256=…`: HMAC-SHA256 of the timestamp, a dot and the body (gomega-api.md 9)."""
+    """`sha256=…`: HMAC-SHA256 of the timestamp, a dot and the body (gomega-api.md 9). `Unsigned` without a secret,
+    since everybody could sign with that."""
+    if not secret:
+        raise Unsigned("The webhook has no secret to sign with.")
     return "sha256=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
 
 

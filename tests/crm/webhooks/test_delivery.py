@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 from uuid import UUID
 
 import pytest
@@ -318,6 +319,55 @@ def test_an_event_of_a_deleted_webhook_is_not_posted(
     deliver()
     assert receiver.received == []
     assert the_delivery().state == "failed"
+
+
+@pytest.mark.parametrize("unwanted", ["deleted", "switched off"])
+def test_what_comes_due_after_nobody_wants_it_is_not_posted_by_a_slice_that_runs_already(
+    unwanted: str, webhook: Hook, lead: Lead, receiver: Receiver, membership: Membership
+) -> None:
+    hook = webhook()
+    webhook(url=receiver.url.replace("/hooks?source=test", "/slow"))
+    note_created(lead)
+    opened = threading.Event()
+
+    def answering(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/slow":
+            opened.wait(20)
+            return
+        key = {"webhook_id": hook.pk, "organization": membership.organization, "by": membership.user}
+        if unwanted == "deleted":
+            hooks.delete_webhook(**key)
+        else:
+            hooks.update_webhook(**key, columns={"is_active": False}, new_secret=False)
+        connection.close()
+
+    def work() -> None:
+        try:
+            delivery.deliver_slice(10)
+        finally:
+            connection.close()
+
+    receiver.answering, receiver.statuses = answering, [500]
+    slice_ = threading.Thread(target=work)
+    slice_.start()
+    try:
+        wait_until(lambda: WebhookDelivery.objects.filter(webhook=hook, state="pending", attempts=1).exists())
+        make_due()
+    finally:
+        opened.set()
+        slice_.join()
+    assert [came.path for came in receiver.received if came.path != "/slow"] == ["/hooks?source=test"]
+    deliver(seconds=0)
+    assert WebhookDelivery.objects.get(webhook=hook).state == "failed"
+
+
+def test_nothing_is_signed_by_an_empty_secret(webhook: Hook, lead: Lead, receiver: Receiver) -> None:
+    webhook(secret="")
+    note_created(lead)
+    deliver()
+    assert receiver.received == []
+    assert (the_delivery().state, the_delivery().attempts) == ("pending", 1)
+    assert "secret" in str(the_delivery().error)
 
 
 def test_a_delivery_can_be_repeated_under_its_id(webhook: Hook, lead: Lead, receiver: Receiver) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from crm.errors import Invalid
-from crm.webhooks.sending import Blocked, Unanswered, post, signature
+from crm.webhooks.sending import Blocked, Unanswered, Unsigned, post, signature
 from crm.webhooks.targets import check_url, target_of
 from tests.https import HOST, Receiver, dribbling, receiving
 from tests.smtp import free_port
@@ -121,6 +121,8 @@ def test_a_server_that_is_not_there_is_no_answer(settings: Settings) -> None:
 def test_the_signature_is_what_the_receivers_compute() -> None:
     expected = hmac.new(b"mega_whsec_1", b'1893456000.{"a":1}', hashlib.sha256).hexdigest()
     assert signature("mega_whsec_1", 1893456000, b'{"a":1}') == f"sha256={expected}"
+    with pytest.raises(Unsigned):
+        signature("", 1893456000, b'{"a":1}')
 
 
 @pytest.mark.parametrize(
