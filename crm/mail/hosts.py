@@ -3,8 +3,9 @@
 import ipaddress
 import re
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
+from threading import Thread
 
 from crm.errors import Invalid
 
@@ -13,8 +14,6 @@ _MAX_LENGTH = 253  # RFC 1035 2.3.4, as text
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _PRIVATE = "Hosts on private, loopback or link-local addresses are not allowed."
-
-_resolvers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
 
 
 class HostRefused(Invalid):
@@ -52,11 +51,9 @@ def address_of(host: str, *, allow_private: bool) -> str:
     `HostRefused` where any of its addresses is not public, unless `allow_private`; OSError where it does not resolve
     within RESOLVE_SECONDS. Not the first public one of several: a name that answers with both is an attack.
     """
-    asked = _resolvers.submit(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
     try:
-        found = asked.result(RESOLVE_SECONDS)
+        found = _asked_for(host).result(RESOLVE_SECONDS)
     except TookTooLong:
-        asked.cancel()
         raise OSError("the name of the host could not be resolved in time") from None
     except UnicodeError:
         raise OSError("not a host name") from None
@@ -64,6 +61,22 @@ def address_of(host: str, *, allow_private: bool) -> str:
     if not allow_private and not all(map(is_public, addresses)):
         raise HostRefused([_PRIVATE])
     return addresses[0]
+
+
+def _asked_for(host: str) -> "Future[list[tuple]]":
+    """A look-up in a thread of its own. Nobody can end one: where the name server does not answer, it goes on for half
+    a minute, though its caller has given up. A pool would fill with those, and the names of others would wait.
+    """
+    answer: Future[list[tuple]] = Future()
+
+    def look_up() -> None:
+        try:
+            answer.set_result(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        except Exception as problem:
+            answer.set_exception(problem)
+
+    Thread(target=look_up, name="resolve", daemon=True).start()
+    return answer
 
 
 def is_public(text: str) -> bool:

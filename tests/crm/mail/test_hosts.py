@@ -1,8 +1,13 @@
 """What a member names as a mail server must not lead into our own network."""
 
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from crm.errors import Invalid
+from crm.mail import hosts
 from crm.mail.hosts import HostRefused, address_of, clean_host, is_public
 
 
@@ -32,6 +37,39 @@ def test_every_spelling_of_a_private_host_is_refused(host: str) -> None:
 
 def test_a_private_host_may_be_allowed() -> None:
     assert address_of("127.0.0.1", allow_private=True) == "127.0.0.1"
+
+
+def test_names_that_take_long_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the name servers of some members do not answer; forty times, more than deliveries are in hand at once."""
+    all_asked, answered = threading.Barrier(41), threading.Event()
+    resolve = socket.getaddrinfo
+
+    def slow(host: str, *arguments: object, **options: object) -> object:
+        if host == "slow.example":
+            all_asked.wait(3)
+            answered.wait(20)
+        return resolve("127.0.0.1" if host == "slow.example" else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with ThreadPoolExecutor(40) as asking:
+        waiting = [asking.submit(address_of, "slow.example", allow_private=True) for _ in range(40)]
+        try:
+            all_asked.wait(3)
+            assert address_of("localhost", allow_private=True) in ("127.0.0.1", "::1")
+        finally:
+            answered.set()
+        assert {asked.result() for asked in waiting} == {"127.0.0.1"}
+
+
+def test_a_name_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(hosts, "RESOLVE_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20))
+    try:
+        with pytest.raises(OSError, match="in time"):
+            address_of("slow.example", allow_private=True)
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize(

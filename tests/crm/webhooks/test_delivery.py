@@ -1,5 +1,6 @@
 """Events are written down with what they tell of, and posted until they arrive or nobody wants them any more."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -259,6 +260,35 @@ def test_many_webhooks_of_one_customer_that_never_answer_hold_up_no_other_custom
     wait_until(lambda: WebhookDelivery.objects.filter(state="delivered").count() == delivery.OF_ONE_CUSTOMER + 1)
     deliver()
     wait_until(lambda: not WebhookDelivery.objects.exclude(state="delivered").exists())
+
+
+def test_a_customer_whose_names_take_long_to_resolve_holds_up_no_other_customer(
+    webhook: Hook, lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def slow(host: str, *arguments: object, **options: object) -> object:
+        if host.endswith(".slow.example"):
+            answered.wait(20)
+            raise socket.gaierror("no such name")
+        return resolve(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    for number in range(delivery.OF_ONE_CUSTOMER):
+        webhook(url=f"https://hooks-{number}.slow.example/")
+    note_created(lead)
+    delivery.deliver_slice(0.5)
+    other = factories.LeadStatusFactory.create()
+    webhook(organization=other.organization)
+    note_created(factories.LeadFactory.create(organization=other.organization, status=other))
+    try:
+        delivery.deliver_slice(2)
+        assert WebhookDelivery.objects.get(organization=other.organization).state == "delivered"
+        assert WebhookDelivery.objects.filter(state="sending").count() == delivery.OF_ONE_CUSTOMER
+    finally:
+        answered.set()
+    wait_until(lambda: not WebhookDelivery.objects.filter(state="sending").exists())
 
 
 def test_two_workers_at_once_post_each_event_once(webhook: Hook, lead: Lead, receiver: Receiver) -> None:
