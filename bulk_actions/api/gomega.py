@@ -17,7 +17,6 @@ from bulk_actions.states import Status
 from bulk_actions.undoing import undo
 from crm.api.close.requests import JsonParser, refuse_unstorable
 from crm.api.gomega.conventions import WRITE, GomegaRequest, GomegaView
-from crm.api.gomega.dates import gomega_datetime
 from crm.api.gomega.errors import messages_of
 from crm.api.gomega.lead_input import GONE, RowReader
 from crm.api.gomega.openapi import IDEMPOTENCY_KEY, GomegaLeadBody, describe
@@ -26,6 +25,7 @@ from crm.errors import FieldErrors, NotFound
 from crm.ids import parse_uuid
 from crm.merging import Key, OnDuplicate, Outcome, Row, RowResult, Rules, merge_rows
 from crm.models import SourceType
+from crm.webhooks.dates import gomega_datetime
 
 SOURCE = "gomega"
 MOST_ROWS = 500

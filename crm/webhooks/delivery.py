@@ -18,9 +18,9 @@ from django.db import connection
 from django.utils import timezone
 
 from crm import secrets
-from crm.api.gomega.dates import gomega_datetime
 from crm.mail.hosts import RESOLVE_SECONDS
 from crm.webhooks import outcomes
+from crm.webhooks.dates import gomega_datetime
 from crm.webhooks.outcomes import Outcome
 from crm.webhooks.sending import Blocked, Unanswered, Unsigned, post, signature
 

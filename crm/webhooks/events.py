@@ -2,9 +2,9 @@
 
 from django.db import transaction
 
-from crm.api.gomega.answers import event_lead
 from crm.models import Lead, WebhookDelivery
 from crm.webhooks.doorbell import ring
+from crm.webhooks.event_lead import event_lead
 from crm.webhooks.hooks import LEAD_CREATED, webhooks_of
 
 

@@ -1,13 +1,8 @@
-"""Moments as gomega writes and reads them."""
+"""Moments as gomega reads them; `crm.webhooks.dates` writes them."""
 
 from datetime import UTC, datetime
 
 from crm.errors import FieldErrors
-
-
-def gomega_datetime(moment: datetime) -> str:
-    """`2031-03-16T00:19:50.141Z`"""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_moment(text: str, *, path: str) -> datetime:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 from uuid import UUID
 
-from crm.api.gomega.answers import LEAD_LINE
 from crm.api.gomega.lists import LINES
 from crm.custom_values import Stored, clean_value, show_value
 from crm.errors import FieldErrors
@@ -22,6 +21,7 @@ from crm.models import (
 )
 from crm.phones import stored_phone
 from crm.text import LONGEST_EMAIL, clean_text, is_email
+from crm.webhooks.event_lead import LEAD_LINE
 
 _LONGEST = {"contact_name": 1000, "contact_phone": 100, "contact_email": LONGEST_EMAIL}  # characters
 GONE = "refers to what is not there any more"

@@ -5,12 +5,12 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from crm.api.gomega.conventions import MANAGE, GomegaRequest, GomegaView
-from crm.api.gomega.dates import gomega_datetime
 from crm.api.gomega.openapi import describe
 from crm.api.gomega.webhook_input import read_flag, read_webhook
 from crm.errors import NotFound
 from crm.ids import parse_uuid
 from crm.models import DeliveryState, LeadWebhook, WebhookDelivery
+from crm.webhooks.dates import gomega_datetime
 from crm.webhooks.hooks import (
     EVENT_TYPES,
     create_webhook,
