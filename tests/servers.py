@@ -1,8 +1,9 @@
 """A pytest plugin (`-p tests.servers`): one PostgreSQL and one Redis for the whole run, in a home of its own.
 
 It is imported before Django reads its settings, which find the servers by `DROVER_HOME`. The first process of the run
-starts them; the workers of xdist inherit the environment and use the same ones. `DATABASE_URL` and `REDIS_URL` replace
-each of them, as they do everywhere.
+starts them; the workers of xdist inherit the environment and use the same ones, each its own databases there.
+`DATABASE_URL` and `REDIS_URL` replace each of them, as they do everywhere; of a Redis that is named only the database
+that is named may be wiped, so there the workers share it.
 """
 
 import atexit
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from config.home import Home
+
 RUN_HOME = "DROVER_TEST_RUN_HOME"  # set by the first process for the workers that it starts
 _first = RUN_HOME not in os.environ
 if _first:
@@ -24,6 +27,11 @@ if _first:
     (Path(os.environ[RUN_HOME]) / "static").mkdir()  # WhiteNoise warns of a missing one, and warnings are errors
     atexit.register(shutil.rmtree, os.environ[RUN_HOME], ignore_errors=True)
 os.environ["DROVER_HOME"] = os.environ[RUN_HOME]
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and not os.environ.get("REDIS_URL"):
+    # Else a worker that wipes its Redis takes the counts, marks and messages of a test beside it. The server has 16
+    # databases, and the first two are those of a run without workers.
+    number = int(worker.removeprefix("gw"))
+    os.environ["REDIS_URL"] = Home.from_environment().redis_url(2 + number % 14)
 _keeper: subprocess.Popen[str] | None = None
 
 
