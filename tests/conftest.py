@@ -1,7 +1,8 @@
 """Fixtures that every test may use. The servers are real: those of the environment, else embedded ones for the run."""
 
 import base64
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from rest_framework.test import APIClient
@@ -19,6 +20,19 @@ emptying.install()
 def redis_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure Redis is left alone for a while, by the whole process: not into the next test."""
     monkeypatch.setattr(rates.Redis, "away_until", 0.0)
+
+
+@pytest.fixture
+def pass_seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The wall clock stands still, so that no window of a rate ends in the middle of a test. Gives what moves it on."""
+    now = time.time()
+
+    def pass_seconds(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("crm.rates.time.time", lambda: now)
+    return pass_seconds
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def test_a_wrong_password_and_an_unknown_address_are_told_alike(
     assert problem_of(BlueAI().post("/auth/sign-in/email", {"email": "x"}), 400)["param"] == "password"
 
 
+@pytest.mark.usefixtures("pass_seconds")
 def test_passwords_cannot_be_tried_without_end(browser: BlueAI, membership: Membership, settings: Settings) -> None:
     settings.BLUEAI_SIGN_INS_PER_EMAIL = 3
     body = {"email": membership.user.email, "password": "wrong"}
@@ -62,6 +63,16 @@ def test_passwords_cannot_be_tried_without_end(browser: BlueAI, membership: Memb
     refused = BlueAI().post("/auth/sign-in/email", {**body, "password": PASSWORD})
     assert int(refused["Retry-After"]) > 0
     assert problem_of(refused, 429)["code"] == "RATE_LIMITED"
+
+
+@pytest.mark.usefixtures("db", "pass_seconds")
+def test_one_place_cannot_try_many_addresses_without_end(settings: Settings) -> None:
+    settings.BLUEAI_SIGN_INS_PER_ADDRESS = 2
+    here, elsewhere = BlueAI(), BlueAI()
+    tries = [(here, "a"), (here, "b"), (here, "c"), (elsewhere, "d")]
+    bodies = [(caller, {"email": f"{name}@x.example", "password": "wrong"}) for caller, name in tries]
+    codes = [caller.post("/auth/sign-in/email", body).status_code for caller, body in bodies]
+    assert codes == [401, 401, 429, 401]
 
 
 def test_a_session_ends_with_its_time_and_with_the_membership(browser: BlueAI, membership: Membership) -> None:
@@ -155,6 +166,7 @@ def test_another_media_type_is_refused(blueai: BlueAI) -> None:
     problem_of(blueai.send("POST", "/crm/contacts", "first_name=a", content_type="text/plain"), 415)
 
 
+@pytest.mark.usefixtures("pass_seconds")
 def test_limits_are_told_and_kept_bulk_apart(blueai: BlueAI, settings: Settings) -> None:
     settings.BLUEAI_REQUESTS_PER_MINUTE, settings.BLUEAI_BULK_REQUESTS_PER_MINUTE = 3, 2
     first = blueai.get("/crm/contacts")

@@ -1,5 +1,6 @@
 """Keys and the customer that they belong to, scopes, errors, and the two buckets of the rate."""
 
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -98,8 +99,8 @@ def test_a_body_beyond_5_mb_is_a_400(gomega: Gomega) -> None:
 
 
 @pytest.fixture
-def limited(membership: Membership, stages: list[LeadStatus]) -> Gomega:
-    """A key with the usual limits."""
+def limited(membership: Membership, stages: list[LeadStatus], pass_seconds: Callable[[float], None]) -> Gomega:
+    """A key with the usual limits, in windows that do not end."""
     return client_of(membership)
 
 
