@@ -229,6 +229,7 @@ def test_batches_of_one_transaction_have_each_their_own_tally_and_are_taken_back
     membership: Membership, status: LeadStatus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BULK_STORED_BATCH = 2
+    settings.IMPORT_BATCH_TARGET_SECONDS = 60  # so that a slow first transaction, too, is followed by a larger one
     apply_rows, at_once = file_imports.apply_rows, []
 
     def apply(action: BulkAction, batch_ids: list[int]) -> int:

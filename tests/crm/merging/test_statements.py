@@ -58,7 +58,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_rows(membersh
 ])  # fmt: skip
 def test_matching_walks_an_index(status: LeadStatus, key: str, table: str, column: str, index: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
         cursor.execute(
             f"EXPLAIN SELECT id FROM {table} WHERE organization_id = %s AND {key}({column}) = %s",
             [status.organization_id, "x"],
