@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as settings_of_hypothesis
 from rest_framework.test import APIClient
 
 from crm import rates
@@ -14,6 +16,16 @@ from tests import emptying, factories
 from tests.stack import Stack, open_home
 
 emptying.install()
+
+# An example here is often a whole job, and how long that takes says nothing of the code; the examples of a test share
+# its fixtures on purpose. All else is as in the profile in force, which in CI takes the same examples every time.
+settings_of_hypothesis.register_profile(
+    "drover",
+    parent=settings_of_hypothesis.get_profile(settings_of_hypothesis.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings_of_hypothesis.load_profile("drover")
 
 
 @pytest.fixture(autouse=True)

@@ -72,7 +72,6 @@ def credentials(transactional_db: None, organization: Organization, membership: 
 @schema.parametrize()
 @settings(
     max_examples=EXAMPLES_PER_OPERATION,
-    deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

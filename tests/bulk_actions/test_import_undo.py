@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -69,7 +69,7 @@ def held() -> list[object]:
     size=st.integers(1, 4),
     clears=st.booleans(),
 )
-@tried(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(max_examples=25)
 def test_an_undo_leaves_all_as_it_was_before_the_import(
     membership: Membership,
     settings: Settings,

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -206,7 +206,7 @@ def test_a_dry_run_tells_what_the_import_then_does_however_far_rows_lie_apart(
     policy=st.sampled_from(["skip", "fail"]),
     size=st.integers(1, 4),
 )
-@settings_of_hypothesis(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings_of_hypothesis(max_examples=30)
 def test_a_dry_run_tells_the_same_whichever_rows_share_addresses_and_numbers(
     membership: Membership, settings: Settings, rows: list[tuple[str, str]], policy: str, size: int
 ) -> None:

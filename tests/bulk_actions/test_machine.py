@@ -349,7 +349,6 @@ def test_any_history_leaves_each_lead_as_the_model_says(settings: Any) -> None:
 BUDGET = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
-    deadline=None,
     derandomize=True,
     database=None,
     print_blob=True,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_actions.api.orders import asked_of, order_of
@@ -105,9 +105,7 @@ def bodies(draw: st.DrawFn, statuses: list[LeadStatus], single: CustomField, sev
 
 
 @given(data=st.data())
-@settings(
-    deadline=None, database=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # fmt: skip
+@settings(database=None, max_examples=80)
 def test_the_forecast_is_what_the_job_then_does(
     membership: Membership, old_status: LeadStatus, new_status: LeadStatus, single: CustomField, several: CustomField,
     data: st.DataObject,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 from django.utils import timezone
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bulk_actions.models import BulkAction, Kind
@@ -241,7 +241,7 @@ EVERYONE = list(range(N_LEADS))
     ("field", EVERYONE, "add", ["a", "b"]), ("field", [0, 1], "remove", ["b"]), ("undo", 0, True), ("undo", 1, False),
     ("undo", 2, False), ("undo", -1, True), ("undo", 2, True),
 ])  # fmt: skip
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 def test_every_lead_holds_what_the_model_says_with_the_outcome_it_says(history: list[tuple[Any, ...]]) -> None:
     world = World()
     for step in history:

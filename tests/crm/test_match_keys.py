@@ -2,7 +2,7 @@
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +50,7 @@ def test_the_key_of_a_number(text: str | None, expected: str | None) -> None:
     assert key("drover_phone_key", text) == expected
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_has_a_short_key_or_none(db: None, text: str) -> None:
     email, phone = key("drover_email_key", text), key("drover_phone_key", text)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
@@ -175,7 +175,7 @@ class Scribe:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, database=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(database=None, max_examples=40)
 def test_the_index_holds_what_the_texts_say_after_any_writes(caller: Caller, seed: int) -> None:
     scribe = Scribe(caller, Random(seed))
     for _ in range(6):

@@ -34,7 +34,7 @@ from tests.search.helpers import (
 )
 from tests.search.pools import World
 from tests.search.queries import nodes, sortable
-from tests.search.test_oracle import RELAXED, ZONES
+from tests.search.test_oracle import ZONES
 from tests.search.worlds import build, matcher_of
 
 
@@ -44,7 +44,7 @@ def world(caller: Caller, request: pytest.FixtureRequest) -> World:
 
 
 @given(data=st.data())
-@settings(RELAXED, max_examples=40)
+@settings(database=None, max_examples=40)
 def test_negation_and_groups_keep_their_laws(caller: Caller, world: World, data: st.DataObject) -> None:
     object_type = data.draw(st.sampled_from(RESULT_TYPES))
     a, b = (data.draw(nodes(object_type, world, depth=2)) for _ in range(2))

@@ -9,7 +9,7 @@ from itertools import product
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.auth import Caller
@@ -28,9 +28,6 @@ WORLDS = max(8, ALL_QUERIES // 500)
 QUERIES = ALL_QUERIES // WORLDS  # in each world
 ZONES = [UTC, timezone(timedelta(hours=-4)), timezone(timedelta(hours=9)), ZoneInfo("America/New_York")]
 ZONES += [ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Beirut"), ZoneInfo("Asia/Kolkata")]
-RELAXED = settings(
-    deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 
 
 @pytest.mark.parametrize("number", range(FIRST_WORLD, FIRST_WORLD + WORLDS))
@@ -40,7 +37,7 @@ def test_the_compiler_selects_and_orders_what_the_matcher_does(caller: Caller, n
     asked, telling = 0, 0
 
     @given(data=st.data())
-    @settings(RELAXED, max_examples=QUERIES)
+    @settings(database=None, max_examples=QUERIES)
     def ask(data: st.DataObject) -> None:
         nonlocal asked, telling
         object_type = data.draw(st.sampled_from(RESULT_TYPES))
@@ -78,7 +75,7 @@ def test_random_queries_say_all_that_the_language_has(caller: Caller) -> None:
     said: Counter[str] = Counter()
 
     @given(data=st.data())
-    @settings(RELAXED, max_examples=1000, derandomize=True)
+    @settings(database=None, max_examples=1000, derandomize=True)
     def draw(data: st.DataObject) -> None:
         object_type = data.draw(st.sampled_from(RESULT_TYPES))
         said.update(set(types_in(data.draw(nodes(object_type, world, depth=3)))))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.auth import Caller
@@ -218,7 +218,7 @@ def queries(world: World) -> st.SearchStrategy[Pair]:
 
 
 @given(data=st.data())
-@settings(deadline=None, database=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(database=None, max_examples=150)
 def test_a_text_finds_what_the_same_query_in_nodes_finds(world: World, data: st.DataObject) -> None:
     written, meant = data.draw(queries(world))
     found = world.found_by_text(written)
@@ -228,7 +228,7 @@ def test_a_text_finds_what_the_same_query_in_nodes_finds(world: World, data: st.
 
 
 @given(data=st.data())
-@settings(deadline=None, database=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(database=None, max_examples=30)
 def test_a_sort_orders_what_the_rest_finds(world: World, data: st.DataObject) -> None:
     fields = {"name": regular("lead", "name"), "created": regular("lead", "date_created"),
               "updated": regular("lead", "date_updated"), "activities": regular("lead", "num_activities"),

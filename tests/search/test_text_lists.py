@@ -7,7 +7,7 @@ from datetime import UTC
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -199,7 +199,7 @@ VALUES = ["*", "oak", "oak*", '"a b"', "1", "-3", "9" * 30, "0.5", "2031-03-16",
 
 
 @given(data=st.data())
-@settings(deadline=None, database=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(database=None, max_examples=300)
 def test_what_is_understood_runs(caller: Caller, data: st.DataObject) -> None:
     object_type = data.draw(st.sampled_from(["lead", "contact", "opportunity"]))
     known = sorted({*NAMES[object_type], *OBJECT_TYPES[object_type].fields})

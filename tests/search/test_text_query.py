@@ -292,7 +292,7 @@ PIECES = st.sampled_from(
 
 
 @given(written=st.lists(PIECES | st.text(max_size=5), max_size=25).map("".join))
-@settings(deadline=None, database=None, max_examples=2_000)
+@settings(database=None, max_examples=2_000)
 def test_any_text_is_understood_or_refused(written: str) -> None:
     try:
         found = translate(written, vocabulary=VOCABULARY, tz=UTC)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.merging import Key, OnDuplicate, Row, Rules
@@ -70,7 +70,7 @@ def told(world: model.World) -> list[object]:
 
 
 # Each example is rolled back.
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(calls=CALLS)
 def test_any_rows_leave_what_the_model_says(membership: Membership, field: CustomField, calls: list) -> None:
     with transaction.atomic():

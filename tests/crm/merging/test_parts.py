@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.merging import Change, Key, OnDuplicate, Reach, Row, Rules, Subject
@@ -260,7 +260,7 @@ def held_of(lead: Lead) -> tuple[list, list]:
 
 
 # Each example is rolled back.
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(row=LEADS)
 def test_whatever_a_row_says_a_new_lead_holds_just_that_and_saying_it_again_changes_nothing(
     membership: Membership, row: Row
