@@ -5,7 +5,7 @@ import email
 import email.policy
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -107,6 +107,15 @@ class _Server(SMTP):
 
 
 class _Controller(Controller):
+    """Listens from the start: a port that was only chosen may be another process's by the time of its use."""
+
+    def __init__(self, post: Post, port: int, **options: object) -> None:
+        self.socket = socket.create_server(("127.0.0.1", port))
+        super().__init__(post, hostname="127.0.0.1", port=self.socket.getsockname()[1], **options)
+
+    def _create_server(self) -> Coroutine[None, None, asyncio.AbstractServer]:
+        return self.loop.create_server(self._factory_invoker, sock=self.socket)
+
     def factory(self) -> SMTP:
         server = _Server(self.handler, **self.SMTP_kwargs)
         server._auth_required = self.handler.login is not None  # as an argument it warns that there is no TLS
@@ -118,8 +127,7 @@ def serving(post: Post, port: int = 0) -> Iterator[int]:
     """Serve `post` on 127.0.0.1 while the block runs. Gives the port."""
     controller = _Controller(
         post,
-        hostname="127.0.0.1",
-        port=port or free_port(),
+        port,
         authenticator=post.check_login if post.login else None,
         auth_require_tls=False,
     )
@@ -130,8 +138,9 @@ def serving(post: Post, port: int = 0) -> Iterator[int]:
         controller.stop()
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextmanager
+def nobody_listening() -> Iterator[int]:
+    """A TCP port of 127.0.0.1 that refuses whoever connects while the block runs: taken, so that nobody may listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

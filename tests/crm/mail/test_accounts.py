@@ -13,7 +13,7 @@ from pytest_django import Settings
 from crm.mail import accounts, delivery, limits, transport
 from crm.models import EmailAccount, MailState, OutboxMail, Suppression
 from tests import factories
-from tests.smtp import Post, free_port, serving
+from tests.smtp import Post, nobody_listening, serving
 
 Reserve = Callable[..., OutboxMail]
 Account = Callable[..., EmailAccount]
@@ -68,10 +68,10 @@ def test_each_worker_keeps_one_connection_per_account(post: Post, account: Accou
 def test_an_account_whose_server_is_away_holds_up_nobody_and_loses_nothing(
     post: Post, account: Account, reserve: Reserve
 ) -> None:
-    away = account(smtp_port=free_port())
-    waiting, free = reserve(account=away), reserve("bo@oakvale.example", account=account())
-
-    deliver_all()
+    with nobody_listening() as port:
+        away = account(smtp_port=port)
+        waiting, free = reserve(account=away), reserve("bo@oakvale.example", account=account())
+        deliver_all()
 
     away.refresh_from_db()
     waiting.refresh_from_db()

@@ -17,7 +17,7 @@ from pytest_django import Settings
 from crm.mail import answers, delivery, transport
 from crm.models import MailState, OutboxMail, Purpose, Suppression
 from tests.factories import OrganizationFactory
-from tests.smtp import Post, free_port, serving
+from tests.smtp import Post, nobody_listening, serving
 
 Reserve = Callable[..., OutboxMail]
 
@@ -219,11 +219,11 @@ def test_a_server_that_takes_nothing_is_not_held_against_the_mails(post: Post, r
 
 
 def test_mail_waits_while_the_server_is_down_and_leaves_when_it_is_back(settings: Settings, reserve: Reserve) -> None:
-    port = free_port()
-    settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
     mail = reserve()
 
-    deliver_all()
+    with nobody_listening() as port:
+        settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
+        deliver_all()
 
     mail.refresh_from_db()
     assert (mail.state, mail.attempts) == (MailState.RESERVED, 0)

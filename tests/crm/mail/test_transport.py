@@ -3,14 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pytest_django import Settings
 
 from crm.mail import delivery
 from crm.mail.transport import Relay, drop_connections
 from crm.models import MailState, OutboxMail
-from tests.smtp import Post, free_port
+from tests.smtp import Post, serving
 
 
 @pytest.mark.parametrize(
@@ -42,30 +40,17 @@ def test_a_relay_does_not_show_its_password() -> None:
     assert "secret" not in repr(Relay.from_url("smtp://jo:secret@mail.example"))
 
 
-@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 def test_mail_waits_while_the_login_is_refused(settings: Settings, reserve: Callable[..., OutboxMail]) -> None:
-    post = Post()
-
-    def check(server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: object) -> AuthResult:
-        known = isinstance(login, LoginPassword) and (login.login, login.password) == (b"jo", b"secret")
-        return AuthResult(success=known, handled=False)
-
-    controller = Controller(
-        post, hostname="127.0.0.1", port=free_port(), authenticator=check, auth_required=True, auth_require_tls=False
-    )
-    controller.start()
-    try:
+    with serving(Post(login=("jo", "secret"))) as port:
         mail = reserve()
         for login in ("", "jo:wrong@"):
-            settings.EMAIL_URL = f"smtp://{login}127.0.0.1:{controller.port}"
+            settings.EMAIL_URL = f"smtp://{login}127.0.0.1:{port}"
             delivery.deliver_slice(5)
             mail.refresh_from_db()
             assert (mail.state, mail.attempts) == (MailState.RESERVED, 0)
         OutboxMail.objects.update(not_before=mail.date_created)
-        settings.EMAIL_URL = f"smtp://jo:secret@127.0.0.1:{controller.port}"
+        settings.EMAIL_URL = f"smtp://jo:secret@127.0.0.1:{port}"
         delivery.deliver_slice(5)
-    finally:
         drop_connections()
-        controller.stop()
     mail.refresh_from_db()
     assert mail.state == MailState.SENT

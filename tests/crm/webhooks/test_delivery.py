@@ -33,7 +33,8 @@ from crm.webhooks.sending import signature
 from tests import factories
 from tests.crm.webhooks.conftest import SECRET
 from tests.https import Receiver
-from tests.smtp import free_port
+from tests.smtp import nobody_listening
+from tests.stack import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Hook = Callable[..., LeadWebhook]
@@ -236,7 +237,7 @@ def test_a_webhook_that_never_answers_holds_up_no_other(
         assert more  # of the slow one more is due
     finally:
         opened.set()
-    wait_until(lambda: WebhookDelivery.objects.filter(state="delivered").count() == 4 * delivery.AT_ONCE)
+    wait_until_delivered(4 * delivery.AT_ONCE)
 
 
 def test_many_webhooks_of_one_customer_that_never_answer_hold_up_no_other_customer(
@@ -257,9 +258,9 @@ def test_many_webhooks_of_one_customer_that_never_answer_hold_up_no_other_custom
         assert WebhookDelivery.objects.get(organization=other.organization).state == "delivered"
     finally:
         opened.set()
-    wait_until(lambda: WebhookDelivery.objects.filter(state="delivered").count() == delivery.OF_ONE_CUSTOMER + 1)
+    wait_until_delivered(delivery.OF_ONE_CUSTOMER + 1)
     deliver()
-    wait_until(lambda: not WebhookDelivery.objects.exclude(state="delivered").exists())
+    wait_until_delivered(WebhookDelivery.objects.count())
 
 
 def test_a_customer_whose_names_take_long_to_resolve_holds_up_no_other_customer(
@@ -307,7 +308,7 @@ def test_two_workers_at_once_post_each_event_once(webhook: Hook, lead: Lead, rec
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: WebhookDelivery.objects.filter(state="delivered").count() == 20)
+    wait_until_delivered(20)
     assert len(receiver.received) == 20
 
 
@@ -418,9 +419,10 @@ def test_a_delivery_can_be_repeated_under_its_id(webhook: Hook, lead: Lead, rece
 
 
 def test_a_server_that_is_away_for_a_while_gets_its_event_later(webhook: Hook, lead: Lead, receiver: Receiver) -> None:
-    hook = webhook(url=f"https://localhost:{free_port()}/")
-    note_created(lead)
-    deliver()
+    with nobody_listening() as port:
+        hook = webhook(url=f"https://localhost:{port}/")
+        note_created(lead)
+        deliver()
     assert the_delivery().state == "pending"
     assert "refused" in str(the_delivery().error)
     LeadWebhook.objects.filter(pk=hook.pk).update(url=receiver.url)
@@ -493,8 +495,6 @@ def test_a_changed_address_is_checked(webhook: Hook, membership: Membership, set
         )
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def wait_until_delivered(n: int) -> None:
+    delivered = WebhookDelivery.objects.filter(state="delivered")
+    wait_until(lambda: delivered.count() == n, seconds=20, what=f"{n} events are delivered")

@@ -14,7 +14,7 @@ from crm.errors import Invalid
 from crm.webhooks.sending import Blocked, Unanswered, Unsigned, post, signature
 from crm.webhooks.targets import check_url, target_of
 from tests.https import HOST, Receiver, dribbling, receiving
-from tests.smtp import free_port
+from tests.smtp import nobody_listening
 
 
 def send(url: str, seconds: float = 5) -> int:
@@ -112,8 +112,8 @@ def test_a_server_that_is_slow_at_each_step_has_one_time_for_all_of_them(
 
 def test_a_server_that_is_not_there_is_no_answer(settings: Settings) -> None:
     settings.ALLOW_PRIVATE_WEBHOOK_HOSTS = True
-    with pytest.raises(Unanswered, match="refused"):
-        send(f"https://localhost:{free_port()}/")
+    with nobody_listening() as port, pytest.raises(Unanswered, match="refused"):
+        send(f"https://localhost:{port}/")
     with pytest.raises(Unanswered):
         send("https://nowhere.invalid/")
 

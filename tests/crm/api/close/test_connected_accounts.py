@@ -9,7 +9,7 @@ from crm.ids import close_id
 from crm.models import EmailAccount, Membership, Organization, OutboxMail, Role
 from tests import factories
 from tests.crm.api.close.conftest import Close
-from tests.smtp import Post, free_port, serving
+from tests.smtp import Post, nobody_listening, serving
 
 PASSWORD = "s3cret-w0rd"
 BODY = {
@@ -126,8 +126,9 @@ def test_a_test_connects_and_says_what_failed(close: Close, settings: Settings) 
         assert (answer["ok"], answer["stage"], answer["error"][:3]) == (False, "login", "535")
         account = close.get(path).json()
         assert (account["send_status"], account["latest_send_error"]) == ("error", answer["error"])
-        close.put(path, {"smtp": {"port": free_port(), "password": PASSWORD}})
-        answer = close.post(f"{path}test/").json()
+        with nobody_listening() as nobodys:
+            close.put(path, {"smtp": {"port": nobodys, "password": PASSWORD}})
+            answer = close.post(f"{path}test/").json()
         assert (answer["ok"], answer["stage"]) == (False, "connect")
         close.put(path, {"smtp": {"port": port, "security": "starttls", "password": PASSWORD}})
         assert "STARTTLS" in close.post(f"{path}test/").json()["error"]
