@@ -10,6 +10,9 @@ from django.db import connection
 
 T = TypeVar("T")
 DEADLINE_SECONDS = 20
+# Not pg_stat_activity: a transaction sees that as it was at its first look. And not every waiter: on the server there
+# are those of tests beside this one, too.
+_WAITERS = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 
 
 @contextmanager
@@ -26,15 +29,20 @@ def other_session() -> Iterator[Callable[[Callable[[], T]], "Future[T]"]]:
             thread.submit(lambda: connection.close())  # looked up over there: each thread has its own
 
 
-def wait_until_blocked(future: "Future[object]") -> None:
+def wait_until_blocked(future: "Future[object] | None" = None) -> None:
     """Return once some session waits for a lock of ours; fail when `future` ends instead."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
-        assert not future.done(), "it did not wait"
+        assert future is None or not future.done(), "it did not wait"
         with connection.cursor() as cursor:
-            # Not pg_stat_activity: a transaction sees that as it was at its first look.
-            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+            cursor.execute(_WAITERS)
             if cursor.fetchone():
                 return
         time.sleep(0.01)
     raise AssertionError("it did not wait for us")
+
+
+def end_who_waits() -> None:
+    """The sessions that wait for a lock of ours are lost, as if the server had ended them."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_terminate_backend(pid) FROM ({_WAITERS}) AS waiting")

@@ -35,12 +35,12 @@ def free_port() -> int:
         return trial.getsockname()[1]
 
 
-def wait_until(happened: Callable[[], bool], *, seconds: float, what: str) -> None:
+def wait_until(happened: Callable[[], bool], *, seconds: float, what: str, every: float = 0.05) -> None:
     """Poll until something has happened; fail with its name after the deadline."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 @contextlib.contextmanager

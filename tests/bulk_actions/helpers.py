@@ -101,18 +101,6 @@ def run_a_little(action: BulkAction, *, deadline_seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def wait_for_a_waiter() -> None:
-    """Until some session waits for a lock of ours: on the server there are those of tests beside this one, too."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-            if cursor.fetchone():
-                return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits")
-
-
 def check_invariant(action: BulkAction) -> None:
     """succeeded + unchanged + skipped + failed + pending == n_objects, on the row, in the ledger, and lead by lead."""
     action.refresh_from_db()

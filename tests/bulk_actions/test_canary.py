@@ -18,8 +18,8 @@ from tests.bulk_actions.helpers import (
     make_leads,
     run_to_end,
     status_job,
-    wait_for_a_waiter,
 )
+from tests.sessions import wait_until_blocked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
 
@@ -136,7 +136,7 @@ def test_a_worker_that_waited_while_the_job_paused_itself_changes_nothing_more(
     with transaction.atomic():
         locks.wait_for_pace(action.pk)
         late = Elsewhere(run_slice, action.pk)
-        wait_for_a_waiter()
+        wait_until_blocked()
         canary.pause_behind(BulkAction.objects.get(pk=action.pk))
     late.join()
     check_invariant(action)

@@ -37,9 +37,9 @@ from tests.bulk_actions.helpers import (
     make_leads,
     refusing,
     run_to_end,
-    wait_for_a_waiter,
 )
 from tests.bulk_actions.importing import import_of
+from tests.sessions import wait_until_blocked
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -105,7 +105,7 @@ def stopping_at(
         n_seen += 1
         if n_seen == n_steps:
             asked.append(Elsewhere(stop, **given))
-            wait_for_a_waiter()
+            wait_until_blocked()
         return apply_rows(*arguments)
 
     monkeypatch.setattr(file_imports, "apply_rows", apply)

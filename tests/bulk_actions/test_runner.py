@@ -28,8 +28,8 @@ from tests.bulk_actions.helpers import (
     refusing,
     run_to_end,
     status_job,
-    wait_for_a_waiter,
 )
+from tests.sessions import wait_until_blocked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
 
@@ -69,7 +69,7 @@ def test_a_before_image_is_right_when_another_session_edits_the_lead_at_the_same
     with transaction.atomic():  # an edit that has happened but not committed when the batch reads
         Lead.objects.filter(pk=leads[1].pk).update(status=third)
         job = Elsewhere(run_slice, action.pk)
-        wait_for_a_waiter()
+        wait_until_blocked()
         assert job.running
     job.join()
     check_invariant(action)

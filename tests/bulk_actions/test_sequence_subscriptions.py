@@ -36,10 +36,10 @@ from tests.bulk_actions.helpers import (
     make_job,
     make_leads,
     run_to_end,
-    wait_for_a_waiter,
 )
 from tests.bulk_actions.mailing import people, with_address
 from tests.crm.sequences.conftest import World
+from tests.sessions import wait_until_blocked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
 
@@ -410,7 +410,7 @@ def test_what_was_before_is_what_another_session_has_just_written(
         SequenceSubscription.objects.filter(lead=leads[0]).update(sender_name="Late")
         SequenceSubscription.objects.filter(lead=leads[1]).update(status="goal", status_reason="reply-received")
         worker = Elsewhere(run_slice, action.pk)
-        wait_for_a_waiter()
+        wait_until_blocked()
     worker.join()
     run_to_end(action)
     assert told(action) == [

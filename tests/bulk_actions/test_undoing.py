@@ -33,8 +33,8 @@ from tests.bulk_actions.helpers import (
     run_a_little,
     run_to_end,
     status_job,
-    wait_for_a_waiter,
 )
+from tests.sessions import wait_until_blocked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
 
@@ -422,7 +422,7 @@ def test_a_lead_that_another_session_is_changing_is_judged_by_what_it_commits(
     with transaction.atomic():
         Lead.objects.filter(pk=leads[1].pk).update(status=third_status)
         job = Elsewhere(run_slice, back.pk)
-        wait_for_a_waiter()
+        wait_until_blocked()
         assert job.running
     job.join()
     back = run_to_end(back)

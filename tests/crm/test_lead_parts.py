@@ -1,7 +1,6 @@
 """What hangs on a lead, while the lead is merged or purged."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 
@@ -20,6 +19,7 @@ from crm.opportunities import OpportunityDraft, create_opportunity, update_oppor
 from crm.purge import purge_deleted
 from crm.tasks_to_do import create_task, update_task
 from tests import factories
+from tests.sessions import wait_until_blocked
 
 
 def test_a_purged_lead_takes_its_activities_and_tasks_along(organization: Organization) -> None:
@@ -114,7 +114,7 @@ def test_nothing_is_added_to_a_lead_that_is_just_being_merged(
     with transaction.atomic():
         merge_leads(source_id=source.pk, destination_id=destination.pk, organization=source.organization, by=user)
         adding = in_a_thread(lambda: add(source, user), outcome)
-        _until_somebody_waits()
+        wait_until_blocked()
         assert outcome == []
     adding.join(timeout=10)
     key = "lead" if "contact" in add.__name__ else "lead_id"
@@ -132,7 +132,7 @@ def test_what_is_just_being_added_moves_with_the_merge(
     with transaction.atomic():
         made = add(source, user)
         merging = in_a_thread(lambda: merge_leads(**merge), [])
-        _until_somebody_waits()
+        wait_until_blocked()
     merging.join(timeout=10)
     made.refresh_from_db()
     assert made.lead_id == destination.pk
@@ -167,7 +167,7 @@ def test_what_is_changed_while_its_lead_is_merged_is_changed_and_moved(
     with transaction.atomic():
         merge_leads(source_id=source.pk, destination_id=destination.pk, organization=source.organization, by=user)
         changing = in_a_thread(lambda: change(part, user), outcome)
-        _until_somebody_waits()
+        wait_until_blocked()
     changing.join(timeout=10)
     [changed] = outcome
     assert (changed.pk, changed.lead_id) == (part.pk, destination.pk)
@@ -193,14 +193,3 @@ def test_nothing_can_be_added_to_a_deleted_lead_and_what_was_added_before_goes_w
     connection.check_constraints()
     assert not type(made).objects.filter(pk=made.pk).exists()
     assert not OpportunityStatusChange.objects.filter(opportunity=made.pk).exists()
-
-
-def _until_somebody_waits() -> None:
-    deadline = time.monotonic() + 10
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-            if cursor.fetchone():
-                return
-            time.sleep(0.02)
-    raise AssertionError("nobody waits for the lock")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 from django.conf import settings as django_settings
@@ -19,6 +18,7 @@ from django.utils import timezone
 from crm.mail import delivery
 from crm.models import MailState, OutboxMail
 from tests.smtp import Post
+from tests.stack import wait_until
 
 Reserve = Callable[..., OutboxMail]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,13 +42,6 @@ def delivery_worker() -> Iterator[subprocess.Popen[bytes]]:
         worker.wait()
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = monotonic() + seconds
-    while not true():
-        assert monotonic() < deadline, "it did not happen in time"
-        sleep(0.01)
-
-
 def settle() -> None:
     """Sweep as if the sweep's age had passed, until the server has let go of what the lost worker had locked."""
 
@@ -58,7 +51,7 @@ def settle() -> None:
         delivery.sweep_lost()
         return not in_hand.exists()
 
-    wait_until(nothing_in_hand)
+    wait_until(nothing_in_hand, seconds=20, what="the server has ended the lost worker's transaction")
 
 
 def states() -> Counter[str]:
@@ -80,7 +73,10 @@ def test_a_killed_worker_leaves_at_most_one_chunk_in_doubt(post: Post, reserve: 
 
     for kills, letters in ((1, 13), (2, 47), (3, 86)):
         with delivery_worker() as worker:
-            wait_until(lambda letters=letters: len(post.letters) >= letters)
+            # Every letter is looked for, so that the kill comes in the middle of a chunk.
+            wait_until(
+                lambda letters=letters: len(post.letters) >= letters, seconds=20, what=f"{letters} letters", every=0.005
+            )
             os.kill(worker.pid, signal.SIGKILL)
             worker.wait()
         settle()
@@ -97,14 +93,18 @@ def test_a_frozen_worker_loses_its_chunk_and_sends_none_of_it_later(post: Post, 
         reserve(f"ida{number}@oakvale.example")
 
     with delivery_worker() as worker:
-        wait_until(lambda: len(post.letters) >= 6)
+        wait_until(lambda: len(post.letters) >= 6, seconds=20, what="six letters")
         os.kill(worker.pid, signal.SIGSTOP)
         settle()  # the server ends the frozen worker's transaction
         in_doubt = set(OutboxMail.objects.filter(state=MailState.UNKNOWN).values_list("address", flat=True))
         received = set(post.recipients)
         assert 1 <= len(in_doubt) <= django_settings.MAIL_CHUNK
         os.kill(worker.pid, signal.SIGCONT)
-        wait_until(lambda: states().keys().isdisjoint([MailState.RESERVED, MailState.SENDING]))  # seen at one moment
+        wait_until(
+            lambda: states().keys().isdisjoint([MailState.RESERVED, MailState.SENDING]),  # seen at one moment
+            seconds=20,
+            what="the rest is sent",
+        )
 
     assert_nobody_was_written_to_twice(post, 30)
     assert len((set(post.recipients) - received) & in_doubt) <= 1  # the one it was in the middle of

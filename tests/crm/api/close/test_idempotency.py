@@ -24,7 +24,7 @@ from crm.models import Group, IdempotentAnswer, Lead, LeadStatus, Membership, Or
 from tests import factories
 from tests.bulk_actions.helpers import run_to_end
 from tests.crm.api.close.conftest import Close, basic
-from tests.sessions import other_session, wait_until_blocked
+from tests.sessions import end_who_waits, other_session, wait_until_blocked
 
 KEY = "0f6a-1"
 
@@ -261,11 +261,7 @@ def test_a_backend_that_dies_in_mid_request_leaves_nothing_and_the_repeat_runs(c
         hold_statuses()
         sent = send_elsewhere(pool, committed, {"name": "a"})
         wait_until_blocked(sent)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks "
-                "WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-            )
+        end_who_waits()
         lost = sent.result()
     assert (lost.status_code, lost["Retry-After"]) == (503, "2")
     assert not Lead.objects.exists()
@@ -310,11 +306,7 @@ def test_the_official_client_sends_the_key_and_its_own_retries_are_safe(
             hold_statuses()
             sent = pool.submit(lambda: api.post("lead", {"name": "a"}, headers={"Idempotency-Key": KEY}))
             wait_until_blocked(sent)
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks "
-                    "WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-                )
+            end_who_waits()
             wait_until_blocked(sent)
         made = sent.result()
     assert api.post("lead", {"name": "a"}, headers={"Idempotency-Key": KEY}) == made
