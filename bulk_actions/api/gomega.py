@@ -1,7 +1,7 @@
 """`/leads/bulk` of the gomega dialect (gomega-api.md 7), and what became of such a call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,7 +18,7 @@ from bulk_actions.undoing import undo
 from crm.api.close.requests import JsonParser, refuse_unstorable
 from crm.api.gomega.conventions import WRITE, GomegaRequest, GomegaView
 from crm.api.gomega.errors import messages_of
-from crm.api.gomega.lead_input import GONE, RowReader
+from crm.api.gomega.lead_input import GONE, RULES, RowReader
 from crm.api.gomega.openapi import IDEMPOTENCY_KEY, GomegaLeadBody, describe
 from crm.api.gomega.webhook_input import read_flag
 from crm.errors import FieldErrors, NotFound
@@ -148,7 +148,7 @@ class BulkLeadsView(GomegaView):
         policy = request.data.get("on_duplicate", "update")
         if not isinstance(policy, str) or policy not in _POLICIES:
             raise FieldErrors({"on_duplicate": f"must be one of {', '.join(_POLICIES)}"})
-        rules = Rules(on_duplicate=_POLICIES[policy])
+        rules = replace(RULES, on_duplicate=_POLICIES[policy])
         if read_flag(request.data.get("dry_run", False), "dry_run"):
             return Response(self._merge(bodies, rules, dry_run=True))
         return self.answer_once(lambda: Response(self._merge(bodies, rules, dry_run=False)))

@@ -104,6 +104,8 @@ def look_up(organization_id: UUID, keys: Sequence[RowKeys], rules: Rules) -> Ind
             continue
         if kind in _DETAILS:
             people.update(search.with_detail(kind, values))
+            if rules.by_own_reach:
+                companies.update(search.with_reach(kind, values))
         elif rules.subject is Subject.LEAD:
             companies.update(search.with_key(kind, values))
         else:
@@ -118,6 +120,7 @@ class _Search:
         self.organization_id = organization_id
         self.subject = rules.subject
         self.custom_key = rules.custom_field.key if rules.custom_field else ""
+        self.by_own_reach = rules.by_own_reach
         self.index = Index()
         self._companies: dict[UUID, Company] = {}
 
@@ -136,6 +139,18 @@ class _Search:
                 WHERE detail.organization_id = %(organization)s AND {key_of}(detail.{column}) = wanted.key
                   AND lead.deleted_at IS NULL
                 ORDER BY {_ORDER[self.subject]} LIMIT {_PER_KEY}) AS found
+        """
+        return [key for (key,) in self._rows(sql, keys=keys)]
+
+    def with_reach(self, kind: Key, keys: list[str]) -> list[UUID]:
+        """Leads that have one of these addresses or numbers themselves."""
+        _, column, key_of = _DETAILS[kind]
+        sql = f"""
+            SELECT found.id FROM unnest(%(keys)s::text[]) AS wanted (key) CROSS JOIN LATERAL (
+                SELECT id FROM crm_lead AS lead
+                WHERE organization_id = %(organization)s AND {key_of}({column}) = wanted.key
+                  AND {column} IS NOT NULL AND deleted_at IS NULL
+                ORDER BY date_created, id LIMIT {_PER_KEY}) AS found
         """
         return [key for (key,) in self._rows(sql, keys=keys)]
 
@@ -166,13 +181,17 @@ class _Search:
         wanted = list(ids)
         if not wanted:
             return
-        sql = """
+        reaches = [f"{key_of}({column})" if self.by_own_reach else "NULL" for _, column, key_of in _DETAILS.values()]
+        sql = f"""
             SELECT id, date_created AT TIME ZONE 'UTC', date_updated AT TIME ZONE 'UTC', external_id,
-                   custom -> %(custom)s
+                   custom -> %(custom)s, {", ".join(reaches)}
             FROM crm_lead WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
         """
-        for key, created, seen, external_id, custom in self._rows(sql, ids=wanted):
-            self._companies[key] = self._known(Company((created, key.int, 0, 0), key, seen), external_id, custom)
+        for key, created, seen, external_id, custom, *reached_by in self._rows(sql, ids=wanted):
+            company = self._known(Company((created, key.int, 0, 0), key, seen), external_id, custom)
+            for kind, reach in zip(_DETAILS, reached_by, strict=True):
+                self.index.add(kind, reach, company)
+            self._companies[key] = company
 
     def load_people(self, ids: Iterable[UUID], of_leads: Iterable[UUID], *, with_others: bool) -> None:
         """These contacts (with all others of their leads), and all contacts of these leads, with their leads."""

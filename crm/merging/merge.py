@@ -93,9 +93,9 @@ def _hold(organization_id: UUID, deciding: Deciding, rules: Rules) -> bool:
     held = dict(_selected(_HOLD_LEADS, leads, organization_id)) if leads else {}
     if leads.keys() != held.keys():
         return False
-    # Between look-up and hold its external id or custom value may have become another one. What a lead is found by
-    # otherwise stands in its contacts, and a bulk edit under way would have each call look twice.
-    if not _OWN_KEYS.isdisjoint(rules.match) and leads != held:
+    # Between look-up and hold its external id or custom value may have become another one, or its own address. What a
+    # lead is found by otherwise stands in its contacts, and a bulk edit under way would have each call look twice.
+    if (rules.by_own_reach or not _OWN_KEYS.isdisjoint(rules.match)) and leads != held:
         return False
     return not people or people == dict(_selected(_HOLD_CONTACTS, people, organization_id))
 

@@ -76,12 +76,17 @@ class OnDuplicate(StrEnum):
 
 @dataclass(frozen=True)
 class Rules:
-    """`match` names the keys in the order in which they count: an earlier one that finds something wins."""
+    """`match` names the keys in the order in which they count: an earlier one that finds something wins.
+
+    `by_own_reach`: a lead is also found by the address and the number of its own, which gomega shows of a lead without
+    a contact. Rows that give a lead such ones are not looked up by them.
+    """
 
     subject: Subject = Subject.LEAD
     match: tuple[Key, ...] = (Key.EMAIL, Key.PHONE)
     on_duplicate: OnDuplicate = OnDuplicate.UPDATE
     custom_field: CustomField | None = None
+    by_own_reach: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Leads, their statuses and addresses, and the activity that a status change writes."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from crm.match_keys import EmailKey, PhoneKey
 from crm.models.base import Dated, Keyed, plain_reference
 from crm.models.organizations import Organization
 
@@ -135,6 +136,8 @@ class Lead(Keyed, Dated):
                 name="lead_external_id",
                 condition=Q(external_id__isnull=False),
             ),
+            models.Index(F("organization"), EmailKey("email"), name="lead_email_key", condition=Q(email__isnull=False)),
+            models.Index(F("organization"), PhoneKey("phone"), name="lead_phone_key", condition=Q(phone__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from crm.api.gomega.lists import LINES
 from crm.custom_values import Stored, clean_value, show_value
 from crm.errors import FieldErrors
 from crm.ids import parse_uuid
-from crm.merging import Row
+from crm.merging import Row, Rules
 from crm.models import (
     CustomField,
     FieldObject,
@@ -25,6 +25,8 @@ from crm.webhooks.event_lead import LEAD_LINE
 
 _LONGEST = {"contact_name": 1000, "contact_phone": 100, "contact_email": LONGEST_EMAIL}  # characters
 GONE = "refers to what is not there any more"
+# The list shows the address and number of a lead itself where it has no contact: what is shown is not made again.
+RULES = Rules(by_own_reach=True)
 _REFERENCES = (FieldType.USER, FieldType.CONTACT, FieldType.CUSTOM_OBJECT)
 
 Body = Mapping[str, object]

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from crm.api.gomega.answers import show_leads
 from crm.api.gomega.conventions import READ, WRITE, GomegaRequest, GomegaView
-from crm.api.gomega.lead_input import GONE, Body, RowReader
+from crm.api.gomega.lead_input import GONE, RULES, Body, RowReader
 from crm.api.gomega.lists import DIRECTIONS, LINES, MAX_OFFSET, MOST, SORTS, read_page
 from crm.api.gomega.openapi import (
     IDEMPOTENCY_KEY,
@@ -20,7 +20,7 @@ from crm.api.gomega.openapi import (
 )
 from crm.auth import Caller
 from crm.errors import FieldErrors
-from crm.merging import Outcome, Rules, merge_rows
+from crm.merging import Outcome, merge_rows
 from crm.models import Lead, Lifecycle
 from crm.webhooks.events import note_created
 
@@ -81,7 +81,7 @@ class LeadsView(GomegaView):
 def create_or_merge(reader: RowReader, body: Body, caller: Caller) -> UUID:
     """The key of the lead that the body is about now. One that is made by it is told to the webhooks."""
     row = reader.read(body, defaults={})
-    merged = merge_rows(organization=caller.organization, by=caller.user, rows=[row], rules=Rules())
+    merged = merge_rows(organization=caller.organization, by=caller.user, rows=[row], rules=RULES)
     result = merged.results[0]
     if result.outcome is Outcome.FAILED:
         raise FieldErrors({reader.named(str(result.problem)): GONE})

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from bulk_actions.merges import MergeAtOnce
 from bulk_actions.models import Batch, BulkAction, LeadOutcome
@@ -278,6 +279,29 @@ def test_another_customer_matches_and_sees_nothing(
     assert gomega.get(f"/leads/bulk/{told['job_id']}").status_code == 404
     assert gomega.post(f"/leads/bulk/{told['job_id']}/undo").status_code == 404
     assert gomega.get("/leads/bulk/x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "said", [{"contact_email": " Info@Sakura.example"}, {"contact_phone": "+81 3-1234-5678", "contact_name": "花子"}]
+)
+def test_a_lead_without_a_contact_is_found_by_what_the_list_shows_of_it(
+    gomega: Gomega, stranger: Gomega, status: LeadStatus, said: dict[str, str]
+) -> None:
+    """A company of BlueAI has an address and a number of its own."""
+    company = factories.LeadFactory.create(
+        status=status, organization=status.organization, email="info@sakura.example", phone="+81312345678"
+    )
+    [shown] = gomega.get("/leads").json()["leads"]
+    assert (shown["contact_email"], shown["contact_phone"]) == ("info@sakura.example", "+81312345678")
+    assert statuses(bulk(gomega, [said], dry_run=True)) == ["updated"]
+    assert gomega.post("/leads", said).json()["lead"]["id"] == str(company.pk)
+    told = bulk(gomega, [said, {"contact_name": "x"}, said])
+    assert statuses(told) == ["updated", "created", "updated"]
+    assert [row["lead_id"] == str(company.pk) for row in told["results"]] == [True, False, True]
+    assert company.contacts.count() == 1
+    assert statuses(bulk(stranger, [said])) == ["created"]
+    Lead.objects.filter(pk=company.pk).update(deleted_at=timezone.now())
+    assert statuses(bulk(gomega, [said])) == ["created"]
 
 
 def test_imports_of_other_dialects_are_not_its_jobs(gomega: Gomega, membership: Membership) -> None:
