@@ -11,7 +11,7 @@ help:
 	@echo "make demo       seed data and run bulk jobs end to end, with progress bars"
 	@echo "make up         the whole stack in the foreground (PORT, WORKERS, DROVER_HOME)"
 	@echo "make test       every test        make test-fast   without faults, browser and running stacks"
-	@echo "make lint       what CI checks    make bench       ratios against raw SQL"
+	@echo "make lint       what CI checks    make bench       ratios against raw SQL and peers"
 	@echo "make bench-docs the same, its tables and plots into docs/performance.md (half an hour on a quiet machine)"
 	@echo "make openapi    write docs/openapi.yaml anew"
 	@echo "make fuzz       random searches against a plain matcher (FUZZ_QUERIES, default 40000)"
