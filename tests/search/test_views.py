@@ -110,9 +110,9 @@ def test_views_of_views_that_would_be_endless_work_are_refused(caller: Caller) -
     inner = view(caller, MATCH_ALL)
     for _ in range(20):  # each twice the one before: a million nodes
         inner = view(caller, all_of(use(inner), use(inner)))
-    began = time.monotonic()
+    began = time.process_time()
     told = problem_of(caller, use(inner))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert "more than 10000 nodes" in str(told)
 
 

@@ -1,6 +1,6 @@
 """The language of templates, and those who would do harm with it."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -97,10 +97,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_sources_are_refused_at_once(source: str) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises((WrongSource, CannotRender)):
         text(source)
-    assert perf_counter() - began < 5
+    assert process_time() - began < 5
 
 
 GREEDY = {
@@ -124,10 +124,10 @@ GREEDY = {
 
 @pytest.mark.parametrize("source", GREEDY.values(), ids=GREEDY.keys())
 def test_greedy_templates_are_stopped(source: str) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(CannotRender):
         text(source)
-    assert perf_counter() - began < 10  # on a busy machine; what counts is the processor time
+    assert process_time() - began < 10
 
 
 def test_a_missing_value_is_nothing_or_stops_it() -> None:

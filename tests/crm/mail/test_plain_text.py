@@ -1,6 +1,6 @@
 """The text part: what a person would read, with the variables in their places."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -82,8 +82,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_html_takes_little_and_loses_no_variable(body: str) -> None:
-    began = perf_counter()
+    began = process_time()
     made = text_of_template(body)
-    assert perf_counter() - began < 10
+    assert process_time() - began < 10
     assert "{{ a }}" in made
     assert len(made) <= 2 * len(body)
