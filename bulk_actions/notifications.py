@@ -45,6 +45,8 @@ def _body(action: BulkAction) -> str:
     left = (action.n_objects or 0) - sum(n or 0 for n in counts)
     if left:
         lines.append(f"Not tried:  {_number(left)}")
+    if action.n_repeated:
+        lines.append(f"Repeated:   {_number(action.n_repeated)} are about what an earlier row is about as well")
     if action.date_started and action.date_finished:
         lines.append(f"Duration:   {(action.date_finished - action.date_started).total_seconds():,.1f} s")
     if action.error_message:

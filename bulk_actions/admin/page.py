@@ -73,6 +73,8 @@ def _facts(job: BulkAction, targets: str) -> list[tuple[str, object]]:
     if job.is_of_file:
         upload = reverse("admin:bulk_actions_upload_change", args=[job.params["upload_id"]])
         facts.append(("File", format_html('<a class="job-link" href="{}">{}</a>', upload, job.params["file"])))
+        if job.n_repeated is not None:
+            facts.append(("Repeated", f"{number(job.n_repeated)} rows are about what an earlier row is about as well"))
     if job.kind == Kind.EXPORT:
         facts += facts_of_export(job)
     if job.run_at is not None:

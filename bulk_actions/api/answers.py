@@ -46,7 +46,7 @@ def _show(
         case Kind.SEQUENCE_SUBSCRIPTION:
             own = show_sequence(action.params)
         case Kind.IMPORT:
-            own = show_import(action.params)
+            own = {**show_import(action.params), "repeated": action.n_repeated}
         case Kind.DELETE:
             own = {"bulk_object_type": "lead"}
         case _:

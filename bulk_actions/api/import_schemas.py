@@ -90,6 +90,10 @@ class BulkImportAnswer(BulkActionAnswer):
     match = strings(allow_null=True)
     on_duplicate = serializers.CharField(allow_null=True)
     dry_run = serializers.BooleanField()
+    repeated = serializers.IntegerField(
+        allow_null=True,
+        help_text="Rows about a record that an earlier row of the file is about as well; null until all are merged.",
+    )
     rows = RowCountsAnswer(help_text="Only in the answer to a GET of one import.")
     problems = ProblemKindAnswer(many=True, help_text="The first of each kind. Only in the answer to a GET of one.")
     imported_by = strings(help_text="Only in the answer to a create: earlier imports of the same content.")

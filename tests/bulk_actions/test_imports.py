@@ -223,6 +223,23 @@ def test_a_dry_run_tells_the_same_whichever_rows_share_addresses_and_numbers(
         for action in (tried, done)
     ]
     assert told == became
+    assert tried.n_repeated == done.n_repeated
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("policy", ["update", "skip", "fail"])
+@pytest.mark.parametrize("records", ["leads", "contacts"])
+def test_rows_that_are_about_what_an_earlier_one_is_about_are_told(
+    membership: Membership, status: LeadStatus, settings: Settings, records: str, policy: str, dry_run: bool, size: int
+) -> None:
+    settings.BULK_STORED_BATCH = size
+    contact = factories.ContactFactory.create(lead=make_leads(status, 1)[0])
+    contact.emails.create(organization=status.organization, email="there@x.example")
+    rows = ["new@x.example", "there@x.example", "NEW@x.example", "no address", "there@x.example", "new@x.example", ""]
+    text = "Contact,Email\n" + "".join(f"Ida {i},{email}\n" for i, email in enumerate(rows))
+    action = import_of(membership, text, on_duplicate=policy, dry_run=dry_run, records=records, match=["email"])
+    assert run_to_end(action).n_repeated == 3
 
 
 def test_batches_of_one_transaction_have_each_their_own_tally_and_are_taken_back_together(
