@@ -13,6 +13,8 @@ from email.message import EmailMessage
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from crm.mail import transport
+
 
 @dataclass
 class Post:
@@ -144,3 +146,9 @@ def nobody_listening() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+def drop_connections() -> None:
+    """Close the connections that this thread keeps for its next mails: the server of the next test is another one."""
+    for line in transport._kept.__dict__.pop("connections", {}).values():
+        line.close()

@@ -126,12 +126,6 @@ def connection_to(relay: Relay) -> "Connection":
     return line
 
 
-def drop_connections() -> None:
-    """Close this thread's kept connections."""
-    for line in _kept.__dict__.pop("connections", {}).values():
-        line.close()
-
-
 class Connection:
     """An open session with a relay. `broken` is set once nothing more can be sent on it."""
 

@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from crm.mail import transport
 from crm.models import EmailTemplate, LeadStatus, Organization
 from tests import factories
-from tests.smtp import Post, serving
+from tests.smtp import Post, drop_connections, serving
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def post(settings: Settings) -> Iterator[Post]:
         settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
         settings.SMTP_TIMEOUT_SECONDS = 2
         yield post
-        transport.drop_connections()
+        drop_connections()
 
 
 @pytest.fixture

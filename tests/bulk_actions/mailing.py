@@ -4,10 +4,11 @@ from bulk_actions import runner
 from bulk_actions.models import BulkAction, Kind
 from bulk_actions.results import all_of
 from bulk_actions.targets import OUTCOMES
-from crm.mail import delivery, transport
+from crm.mail import delivery
 from crm.models import Contact, ContactEmail, EmailTemplate, Lead, LeadStatus, Membership
 from tests import factories
 from tests.bulk_actions.helpers import Elsewhere, check_invariant, make_job, make_leads
+from tests.smtp import drop_connections
 
 
 def with_address(lead: Lead, *addresses: str, name: str = "Ida Moss") -> Contact:
@@ -54,7 +55,7 @@ def deliver() -> None:
 def deliver_in_a_thread() -> Elsewhere:
     def work() -> None:
         deliver()
-        transport.drop_connections()  # each thread has its own
+        drop_connections()  # each thread has its own
 
     return Elsewhere(work)
 

@@ -17,12 +17,12 @@ from bulk_actions.progress import progress_of
 from bulk_actions.services import pause, resume
 from bulk_actions.states import Status
 from crm.connected_accounts import update_account
-from crm.mail import accounts, delivery, transport
+from crm.mail import accounts, delivery
 from crm.models import EmailAccount, EmailTemplate, LeadStatus, MailState, Membership, OutboxMail
 from tests import factories
 from tests.bulk_actions.helpers import caller_of, check_invariant
 from tests.bulk_actions.mailing import deliver, mail_job, people, run, work
-from tests.smtp import Post
+from tests.smtp import Post, drop_connections
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_doorbells")]
 DAY = timedelta(days=1)
@@ -52,7 +52,7 @@ def a_day_passes(account: EmailAccount) -> None:
 
 def everything_restarts() -> None:
     """No process keeps anything: connections are new, and Redis is empty."""
-    transport.drop_connections()
+    drop_connections()
     connection.close()
     cache.clear()
 

@@ -7,10 +7,10 @@ import pytest
 from pytest_django import Settings
 
 from crm import secrets
-from crm.mail import delivery, transport
+from crm.mail import delivery
 from crm.mail.outbox import new_message_id
 from crm.models import EmailAccount, Organization, OutboxMail, Purpose
-from tests.smtp import Post, serving
+from tests.smtp import Post, drop_connections, serving
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def post(settings: Settings, takes_groups: bool) -> Iterator[Post]:
         settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
         settings.SMTP_TIMEOUT_SECONDS = 2
         yield post
-        transport.drop_connections()
+        drop_connections()
 
 
 @pytest.fixture

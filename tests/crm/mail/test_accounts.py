@@ -10,10 +10,10 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from crm.mail import accounts, delivery, limits, transport
+from crm.mail import accounts, delivery, limits
 from crm.models import EmailAccount, MailState, OutboxMail, Suppression
 from tests import factories
-from tests.smtp import Post, nobody_listening, serving
+from tests.smtp import Post, drop_connections, nobody_listening, serving
 
 Reserve = Callable[..., OutboxMail]
 Account = Callable[..., EmailAccount]
@@ -37,7 +37,7 @@ def test_an_account_sends_by_its_own_server(settings: Settings, account: Account
         jo = account("secret", smtp_port=port, smtp_username="jo")
         mail = reserve(account=jo)
         deliver_all()
-        transport.drop_connections()
+        drop_connections()
     mail.refresh_from_db()
     assert mail.state == MailState.SENT
     assert theirs.recipients == {mail.address: 1}
@@ -60,7 +60,7 @@ def test_each_worker_keeps_one_connection_per_account(post: Post, account: Accou
         for number in range(40):
             reserve(f"ida{number}@oakvale.example", account=senders[number % 2])
         deliver_all()
-        transport.drop_connections()
+        drop_connections()
     assert (len(post.letters), len(other.letters)) == (20, 20)
     assert (post.sessions, other.sessions) == (1, 1)
 
@@ -106,7 +106,7 @@ def test_a_refused_login_is_shown_and_no_mail_is_lost(
         right = account("secret").smtp_password
         EmailAccount.objects.filter(pk=jo.pk).update(smtp_password=right)
         deliver_all()
-        transport.drop_connections()
+        drop_connections()
     jo.refresh_from_db()
     assert (jo.send_status, jo.send_error, jo.pause_seconds, jo.paused_until) == ("ok", "", 0, None)
     assert len(theirs.letters) == 1
@@ -294,7 +294,7 @@ def test_several_workers_at_once_stay_below_the_limit(post: Post, account: Accou
                 EmailAccount.objects.update(waits_until=None)
                 delivery.deliver_slice(5)
         finally:
-            transport.drop_connections()
+            drop_connections()
             connection.close()
 
     workers = [Thread(target=work) for _ in range(3)]

@@ -14,10 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from crm.mail import answers, delivery, transport
+from crm.mail import answers, delivery
 from crm.models import MailState, OutboxMail, Purpose, Suppression
 from tests.factories import OrganizationFactory
-from tests.smtp import Post, nobody_listening, serving
+from tests.smtp import Post, drop_connections, nobody_listening, serving
 
 Reserve = Callable[..., OutboxMail]
 
@@ -421,7 +421,7 @@ def test_several_delivery_workers_at_once_send_no_mail_twice(post: Post, reserve
         try:
             deliver_all()
         finally:
-            transport.drop_connections()
+            drop_connections()
             connection.close()
 
     workers = [Thread(target=work) for _ in range(4)]

@@ -6,9 +6,9 @@ import pytest
 from pytest_django import Settings
 
 from crm.mail import delivery
-from crm.mail.transport import Relay, drop_connections
+from crm.mail.transport import Relay
 from crm.models import MailState, OutboxMail
-from tests.smtp import Post, serving
+from tests.smtp import Post, drop_connections, serving
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from pytest_django import Settings
 
 from crm.contacts import ContactDraft, update_contact
 from crm.lead_merge import merge_leads
-from crm.mail import delivery, transport
+from crm.mail import delivery
 from crm.models import Lead, OutboxMail, Purpose, SequenceSubscription
 from crm.purge import purge_deleted
 from crm.sequences import states
 from crm.tasks import tick_sequences
 from tests import factories
 from tests.crm.sequences.conftest import World
-from tests.smtp import Post, serving
+from tests.smtp import Post, drop_connections, serving
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def post(settings: Settings) -> Iterator[Post]:
         settings.EMAIL_URL = f"smtp://127.0.0.1:{port}"
         settings.SMTP_TIMEOUT_SECONDS = 5
         yield post
-        transport.drop_connections()
+        drop_connections()
 
 
 @pytest.fixture(autouse=True)
