@@ -3,8 +3,8 @@
 The targets of such a job are its rows (`ImportRow`). Of each that was carried out the ledger keeps, as its `before`,
 what the transaction did to the lead:
 
-    {"lead": …, "at": when, "created": true}
-    {"lead": …, "at": when, "created": false, "changes": […], "made": […]}    as in `actions/imports.py`
+    {"lead": …, "at": when, "noted": when, "created": true, "contacts": 1}    as in `actions/imports.py`
+    {"lead": …, "at": when, "noted": when, "created": false, "contacts": 0, "changes": […], "made": […]}    the same
     {"lead": …}                                     what was done stands at an earlier row of the transaction
     {"contact": …, "lead": …, "at": when, "created": false, "changes": […], "made": […]}    where rows are contacts
 
@@ -42,7 +42,12 @@ _ROWS = """
     JOIN bulk_actions_importrow AS row ON row.id = target.id
     WHERE batch.id = ANY(%s) ORDER BY row.number
 """
-_TOUCHED = "SELECT id, date_updated AT TIME ZONE 'UTC', date_created >= %s FROM crm_lead WHERE id = ANY(%s)"
+# No EXISTS: the planner may put all contacts there are into a hash for it.
+_TOUCHED = """
+    SELECT id, date_updated AT TIME ZONE 'UTC', statement_timestamp() AT TIME ZONE 'UTC',
+           greatest(date_created, (SELECT max(date_created) FROM crm_contact WHERE lead_id = lead.id)) >= %s
+    FROM crm_lead AS lead WHERE id = ANY(%s)
+"""
 _WRITE_ROWS = """
     UPDATE bulk_actions_importrow AS row
     SET outcome = told.outcome, lead_id = told.lead_id, contact_id = told.contact_id,
@@ -149,27 +154,31 @@ def _befores(
         done, seen = done_to_contacts(merged), Contact.objects.in_bulk([result.contact_id for _, result in carried_out])
         return _befores_of_contacts(carried_out, done, seen)
     done = done_to_leads(merged)
-    touched = _touched(action, {result.lead_id for _, result in carried_out}, merged.new_leads)
+    touched = _touched(action, {result.lead_id for _, result in carried_out}, list(merged.new_leads))
     told: set[UUID] = set()
     befores: dict[str, dict[str, object] | None] = {}
     for key, result in carried_out:
         lead_id = result.lead_id
-        at, is_of_this_job = touched[lead_id]
+        moments, is_of_this_job = touched[lead_id]
         if lead_id in told:
             befores[key] = {"lead": str(lead_id)}
-        # A lead of this very job was touched once more: its undo has to know when.
+        # A lead (or a contact of it) of this very job was touched once more: its undo has to know when.
         elif lead_id in done or is_of_this_job:
             told.add(lead_id)
             nothing = {"created": False, "changes": [], "made": []}
-            befores[key] = {"lead": str(lead_id), "at": at, **done.get(lead_id, nothing)}
+            befores[key] = {"lead": str(lead_id), **moments, **done.get(lead_id, nothing)}
     return befores
 
 
-def _touched(action: BulkAction, leads: set[UUID], new: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
-    """When each lead was last written to, and whether this job has made it. Those of `new` are of one moment."""
+def _touched(action: BulkAction, leads: set[UUID], new: Sequence[UUID]) -> dict[UUID, tuple[dict[str, str], bool]]:
+    """When each lead was last written to (`at`), a moment after all that was written (`noted`), and whether this job
+    has made it or a contact of it. Those of `new` are of one moment."""
     with connection.cursor() as cursor:
         cursor.execute(_TOUCHED, [action.date_started, [*new[:1], *leads.difference(new)]])
-        found = {key: (f"{updated.isoformat()}+00:00", bool(mine)) for key, updated, mine in cursor.fetchall()}
+        found = {
+            key: ({"at": f"{updated.isoformat()}+00:00", "noted": f"{now.isoformat()}+00:00"}, bool(is_mine))
+            for key, updated, now, is_mine in cursor.fetchall()
+        }
     return found | dict.fromkeys(new, found[new[0]]) if new else found
 
 

@@ -75,8 +75,15 @@ _TARGET = """
     FROM bulk_actions_batch AS batch, unnest(batch.lead_ids, batch.given) AS target(lead_id, given)
     WHERE batch.id = ANY(%(batches)s)
 """
+# Those of the leads, and what the merge made or changed, wherever it is by now.
 _LOCK_CONTACTS = f"""
-    SELECT FROM crm_contact WHERE lead_id IN (SELECT lead_id FROM ({_TARGET}) AS target)
+    WITH target AS MATERIALIZED ({_TARGET})
+    SELECT FROM crm_contact WHERE id = ANY(ARRAY(
+        SELECT contact.id FROM crm_contact AS contact WHERE contact.lead_id IN (SELECT lead_id FROM target)
+        UNION
+        SELECT (part->>'id')::uuid FROM target
+        CROSS JOIN LATERAL jsonb_array_elements((was->'made') || (was->'changes')) AS part
+        WHERE part->>'table' = 'contact'))
     ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -87,8 +94,19 @@ def _held(row: str) -> str:
     return f"to_jsonb({row}) - 'custom' || coalesce(({custom}), '{{}}')"
 
 
-# A created lead that nobody has written to since was updated when it was created. A lead of which the ledger holds
-# nothing any more has been removed for good.
+_HELD_DETAILS = "".join(
+    f"""
+        UNION ALL
+        SELECT wrote.lead_id, after, to_jsonb(detail), false
+        FROM wrote LEFT JOIN {table} AS detail ON detail.id = wrote.id WHERE kind = '{kind}'"""
+    for kind, (table, _) in _DETAILS.items()
+)
+
+
+# A created lead that nobody has written to since was updated when it was created, and has the contacts that it was
+# given, none written to after the merge: whoever writes to what belongs to a contact writes to the contact. Of a
+# contact that was added the same holds; of what else was added or changed the values decide. A lead of which the ledger
+# holds nothing any more has been removed for good.
 _JUDGE = f"""
     CREATE TEMPORARY TABLE import_undo ON COMMIT DROP AS
     WITH target AS MATERIALIZED ({_TARGET}),
@@ -96,25 +114,28 @@ _JUDGE = f"""
         SELECT lead_id, change->>'table' AS kind, (change->>'id')::uuid AS id, change->'before' AS before,
                change->'after' AS after
         FROM target CROSS JOIN LATERAL jsonb_array_elements(was->'changes') AS change),
+    made AS MATERIALIZED (
+        SELECT lead_id, made->>'table' AS kind, (made->>'id')::uuid AS id, made->'after' AS after,
+               (was->>'noted')::timestamptz AS noted
+        FROM target CROSS JOIN LATERAL jsonb_array_elements(was->'made') AS made),
+    wrote AS MATERIALIZED (  -- of what the same job has made and then changed, what it held in the end
+        SELECT lead_id, kind, id, coalesce(made.after, '{{}}') || coalesce(change.after, '{{}}') AS after, noted
+        FROM change FULL JOIN made USING (lead_id, kind, id)),
     held AS (
-        SELECT change.lead_id, change.after, {_held("lead")} AS held
-        FROM change LEFT JOIN crm_lead AS lead ON lead.id = change.id WHERE kind = 'lead'
+        SELECT wrote.lead_id, after, {_held("lead")} AS held, false AS is_later
+        FROM wrote LEFT JOIN crm_lead AS lead ON lead.id = wrote.id WHERE kind = 'lead'
         UNION ALL
-        SELECT change.lead_id, change.after, {_held("contact")}
-        FROM change LEFT JOIN crm_contact AS contact ON contact.id = change.id WHERE kind = 'contact'
-        UNION ALL
-        SELECT change.lead_id, change.after, to_jsonb(detail)
-        FROM change LEFT JOIN crm_contactemail AS detail ON detail.id = change.id WHERE kind = 'email'
-        UNION ALL
-        SELECT change.lead_id, change.after, to_jsonb(detail)
-        FROM change LEFT JOIN crm_contactphone AS detail ON detail.id = change.id WHERE kind = 'phone'
-        UNION ALL
-        SELECT change.lead_id, change.after, to_jsonb(detail)
-        FROM change LEFT JOIN crm_address AS detail ON detail.id = change.id WHERE kind = 'address'),
+        SELECT wrote.lead_id, after, {_held("contact")}, contact.date_updated > noted
+        FROM wrote LEFT JOIN crm_contact AS contact ON contact.id = wrote.id WHERE kind = 'contact'
+        {_HELD_DETAILS}),
     other AS (
-        SELECT DISTINCT lead_id FROM held WHERE held.held IS NULL OR EXISTS (
-            SELECT FROM jsonb_each(held.after) AS wrote
-            WHERE coalesce(held.held->wrote.key, 'null') IS DISTINCT FROM wrote.value)),
+        SELECT DISTINCT lead_id FROM held WHERE held.held IS NULL OR held.is_later OR EXISTS (
+            SELECT FROM jsonb_each(held.after) AS value
+            WHERE coalesce(held.held->value.key, 'null') IS DISTINCT FROM value.value)),
+    people AS (
+        SELECT lead_id, count(*) AS n, max(date_updated) AS written FROM crm_contact
+        WHERE lead_id = ANY(ARRAY(SELECT lead_id FROM target WHERE (was->>'created')::boolean))
+        GROUP BY lead_id),
     gone AS (
         SELECT lead_id FROM change WHERE kind = 'lead' AND before ? 'status_id' AND NOT EXISTS (
             SELECT FROM crm_leadstatus AS status
@@ -122,11 +143,13 @@ _JUDGE = f"""
     SELECT target.batch_id, target.lead_id, target.was,
            CASE WHEN lead.id IS NULL OR lead.deleted_at IS NOT NULL OR coalesce(target.was, 'null') = 'null'
                     THEN 'lead_gone'
-                WHEN NOT %(force)s AND ((target.was->>'created')::boolean
-                            AND lead.date_updated <> coalesce((target.was->>'at')::timestamptz, lead.date_created)
+                WHEN NOT %(force)s AND ((target.was->>'created')::boolean AND (
+                            lead.date_updated <> coalesce((target.was->>'at')::timestamptz, lead.date_created)
+                            OR people.written > (target.was->>'noted')::timestamptz
+                            OR coalesce(people.n, 0) <> (target.was->>'contacts')::integer)
                         OR target.lead_id IN (SELECT lead_id FROM other)) THEN 'changed_since'
                 WHEN target.lead_id IN (SELECT lead_id FROM gone) THEN 'value_gone' END AS code
-    FROM target LEFT JOIN crm_lead AS lead
+    FROM target LEFT JOIN people ON people.lead_id = target.lead_id LEFT JOIN crm_lead AS lead
         ON lead.id = target.lead_id AND lead.organization_id = %(organization)s
 """
 _LOCK_THESE_CONTACTS = """

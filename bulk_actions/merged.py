@@ -33,26 +33,32 @@ _CONTACTS_OF_PARTS = """
 
 def done_to_leads(merged: Merged) -> dict[UUID, dict[str, object]]:
     """What was done to each lead that was made or changed, as the ledger keeps it (`actions/imports.py`)."""
-    done: dict[UUID, dict[str, object]] = {key: {"created": True} for key in merged.new_leads}
+    done: dict[UUID, dict[str, object]] = {
+        key: {"created": True, "contacts": n_contacts} for key, n_contacts in merged.new_leads.items()
+    }
     lead_of = _leads_of_parts(merged)
 
     def about(table: str, key: UUID) -> dict[str, object]:
         lead_id = key if table == "lead" else lead_of[key]
-        return done.setdefault(lead_id, {"created": False, "changes": [], "made": []})
+        return done.setdefault(lead_id, {"created": False, "contacts": 0, "changes": [], "made": []})
 
     for change in merged.changes:
         about(change.table, change.id)["changes"].append(_told(change))
-    for table, key in [*(("contact", key) for key in merged.new_contacts), *merged.new_details]:
-        about(table, key)["made"].append({"table": table, "id": str(key)})
+    for key in merged.new_contacts:
+        of_lead = about("contact", key)
+        of_lead["made"].append(_told_contact(key))
+        of_lead["contacts"] += 1
+    for detail in merged.new_details:
+        about(detail.table, detail.id)["made"].append(_told_detail(detail))
     return done
 
 
 def done_to_contacts(merged: Merged) -> dict[UUID, dict[str, object]]:
     """The same where the rows were contacts: a new one is among what was `made`."""
     parts: dict[str, list[UUID]] = {"email": [], "phone": [], "url": []}
-    for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
-        if table in parts:
-            parts[table].append(key)
+    for change in (*merged.changes, *merged.new_details):
+        if change.table in parts:
+            parts[change.table].append(change.id)
     contact_of: dict[UUID, UUID] = {}
     if any(parts.values()):
         with connection.cursor() as cursor:
@@ -65,8 +71,10 @@ def done_to_contacts(merged: Merged) -> dict[UUID, dict[str, object]]:
 
     for change in merged.changes:
         about(change.id)["changes"].append(_told(change))
-    for table, key in [*(("contact", key) for key in merged.new_contacts), *merged.new_details]:
-        about(key)["made"].append({"table": table, "id": str(key)})
+    for key in merged.new_contacts:
+        about(key)["made"].append(_told_contact(key))
+    for detail in merged.new_details:
+        about(detail.id)["made"].append(_told_detail(detail))
     return done
 
 
@@ -89,12 +97,20 @@ def _told(change: Change) -> dict[str, object]:
     return {"table": change.table, "id": str(change.id), "before": dict(change.before), "after": dict(change.after)}
 
 
+def _told_contact(key: UUID) -> dict[str, object]:
+    return {"table": "contact", "id": str(key)}
+
+
+def _told_detail(detail: Change) -> dict[str, object]:
+    return {"table": detail.table, "id": str(detail.id), "after": dict(detail.after)}
+
+
 def _leads_of_parts(merged: Merged) -> dict[UUID, UUID]:
     parts: dict[str, list[UUID]] = {"email": [], "phone": [], "url": [], "address": []}
     parts["contact"] = list(merged.new_contacts)
-    for table, key in [*((change.table, change.id) for change in merged.changes), *merged.new_details]:
-        if table != "lead":
-            parts[table].append(key)
+    for change in (*merged.changes, *merged.new_details):
+        if change.table != "lead":
+            parts[change.table].append(change.id)
     if not any(parts.values()):
         return {}
     with connection.cursor() as cursor:

@@ -73,8 +73,7 @@ class MergeAtOnce:
         action.params["failed"] += n_unread
         action.save(update_fields=["params"])
         go_on(action, len(self._touched))
-        if self._is_over_contacts:
-            self._note_moments()
+        self._note_moments()
         keys, rank = iter(self._touched), 1
         while piece := list(islice(keys, int(settings.BULK_STORED_BATCH))):
             self._write_batch(piece, rank)
@@ -89,7 +88,14 @@ class MergeAtOnce:
         return result.contact_id if self._is_over_contacts else result.lead_id
 
     def _note_moments(self) -> None:
-        """When each contact was written to: an undo leaves alone what somebody has changed since."""
+        """When all was written: an undo leaves alone what somebody has changed since."""
+        if not self._is_over_contacts:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT statement_timestamp()")
+                noted = cursor.fetchone()[0].isoformat()
+            for what in self._done.values():
+                what["noted"] = noted
+            return
         moments = Contact.objects.filter(pk__in=list(self._done)).values_list("pk", "date_updated")
         for key, moment in moments:
             self._done[key] |= {"created": False, "at": moment.isoformat()}

@@ -130,7 +130,9 @@ _CHANGED_BY_ROWS = f"""
         WHERE before ? 'created'),
     lead AS (
         SELECT lead_id, min(place) AS place, bool_or((what->>'created')::boolean) AS created,
-               (array_agg(what->'at' ORDER BY place DESC))[1] AS at
+               sum((what->>'contacts')::integer) AS contacts,
+               (array_agg(what->'at' ORDER BY place DESC))[1] AS at,
+               (array_agg(what->'noted' ORDER BY place DESC))[1] AS noted
         FROM did GROUP BY lead_id),
     value AS (
         SELECT lead_id, change->'table' AS kind, change->'id' AS id, wrote.key,
@@ -149,9 +151,9 @@ _CHANGED_BY_ROWS = f"""
         SELECT lead_id, jsonb_agg(part) AS made
         FROM did CROSS JOIN LATERAL jsonb_array_elements(what->'made') AS part GROUP BY lead_id)
     SELECT place, lead_id, jsonb_build_object('from', NULL, 'to', CASE
-               WHEN created THEN jsonb_build_object('created', true, 'at', at)
+               WHEN created THEN jsonb_build_object('created', true, 'at', at, 'noted', noted, 'contacts', contacts)
                ELSE jsonb_build_object(
-                   'created', false, 'at', at,
+                   'created', false, 'at', at, 'noted', noted,
                    'changes', coalesce(changes, '[]'), 'made', coalesce(made, '[]')) END) AS given
     FROM lead LEFT JOIN changes USING (lead_id) LEFT JOIN made USING (lead_id)
 """

@@ -2,12 +2,14 @@
 
 What a merge did to each lead stands in the ledger as the lead's `before`:
 
-    {"created": true}                                             the lead was made, with all that it came with
+    {"created": true, "contacts": 1, "noted": when}               the lead was made, with all that it came with
                                                                   ("at": when it was last written to, if later)
-    {"created": false, "changes": [{"table", "id", "before", "after"}], "made": [{"table", "id"}]}
+    {"created": false, "contacts": 0, "noted": when, "changes": [{"table", "id", "before", "after"}],
+     "made": [{"table": "contact", "id"}, {"table", "id", "after"}]}
 
 `changes` are those of `crm.merging.Change`; `made` are contacts, and addresses, numbers and URLs of leads and contacts,
-that were added.
+that were added. `contacts` is how many contacts it added. What a contact holds is not kept: one that was written to
+after the moment `noted` has been changed by somebody else.
 """
 
 from collections.abc import Sequence

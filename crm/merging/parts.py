@@ -42,14 +42,14 @@ _CHANGE_FIRST = f"""
     RETURNING address.id, address.lead_id, {_held("old")} AS before, {_held("new")} AS after
 """
 _ADD_ADDRESSES = f"""
-    INSERT INTO crm_address (organization_id, lead_id, position, {_NAMES})
+    INSERT INTO crm_address AS address (organization_id, lead_id, position, {_NAMES})
     SELECT %(organization)s, record.lead_id, {_behind("crm_address", "lead_id")}, {_NAMES}
     FROM jsonb_to_recordset(%(records)s::jsonb) AS record (lead_id uuid, place integer, {_TYPED})
     WHERE NOT EXISTS (
         SELECT FROM crm_address AS other WHERE other.lead_id = record.lead_id
         AND ({", ".join(f"other.{name}" for name in ADDRESS_COLUMNS)})
             IS NOT DISTINCT FROM ({", ".join(f"record.{name}" for name in ADDRESS_COLUMNS)}))
-    RETURNING id, lead_id
+    RETURNING id, lead_id, {_held("address")}
 """
 _ADD_URLS = f"""
     INSERT INTO crm_contacturl (organization_id, contact_id, position, type, url)
@@ -57,13 +57,13 @@ _ADD_URLS = f"""
     FROM jsonb_to_recordset(%(records)s::jsonb) AS record (contact_id uuid, place integer, type text, url text)
     WHERE NOT EXISTS (
         SELECT FROM crm_contacturl AS other WHERE other.contact_id = record.contact_id AND other.url = record.url)
-    RETURNING id, contact_id
+    RETURNING id, contact_id, url
 """
 
 
-def write_addresses(execute: Execute, companies: Iterable[Company]) -> tuple[list[UUID], list[Change]]:
+def write_addresses(execute: Execute, companies: Iterable[Company]) -> tuple[list[Change], list[Change]]:
     """Change the first address of each lead, and add those that it does not have. Of leads that were there before: the
-    keys of new addresses, and what was done to old ones."""
+    new addresses, and what was done to old ones."""
     told = [company for company in companies if company.address or company.addresses]
     if not told:
         return [], []
@@ -76,7 +76,8 @@ def write_addresses(execute: Execute, companies: Iterable[Company]) -> tuple[lis
             records.append({"lead_id": str(company.id), "place": len(records), **address})
     made = execute(_ADD_ADDRESSES, records=json.dumps(records)) if records else []
     old = {company.id for company in told if not company.is_new}
-    return [key for key, lead_id in made if lead_id in old], changes
+    new = [Change("address", key, {}, json.loads(after)) for key, lead_id, after in made if lead_id in old]
+    return new, changes
 
 
 def _change_first(execute: Execute, companies: Sequence[Company]) -> tuple[set[UUID], list[Change]]:
@@ -97,8 +98,8 @@ def _change_first(execute: Execute, companies: Sequence[Company]) -> tuple[set[U
     return leads, changes
 
 
-def write_urls(execute: Execute, people: Iterable[Person]) -> list[UUID]:
-    """Add the URLs that each contact does not have; the keys of those of contacts that were there before."""
+def write_urls(execute: Execute, people: Iterable[Person]) -> list[Change]:
+    """Add the URLs that each contact does not have; those of contacts that were there before."""
     records: list[dict[str, object]] = []
     old: set[UUID | None] = set()
     for person in people:
@@ -107,4 +108,4 @@ def write_urls(execute: Execute, people: Iterable[Person]) -> list[UUID]:
         for url, type_ in person.urls.items():
             records.append({"contact_id": str(person.id), "place": len(records), "type": type_, "url": url})
     made = execute(_ADD_URLS, records=json.dumps(records)) if records else []
-    return [key for key, contact_id in made if contact_id in old]
+    return [Change("url", key, {}, {"url": url}) for key, contact_id, url in made if contact_id in old]

@@ -149,7 +149,7 @@ class RowResult:
 
 @dataclass(frozen=True)
 class Change:
-    """What a merge did to a row that was there before. `table` is lead, address, contact, email or phone.
+    """What a merge did to a row. `table` is lead, address, contact, email, phone or url.
 
     `before` and `after` hold the columns that were given, custom values as `custom.<key>` (absent before,
     null after: no value), all as JSON has them. A contact's `position` comes with its `lead_id`.
@@ -165,12 +165,13 @@ class Change:
 class Merged:
     """The results in the order of the rows, and what is needed to take it all back.
 
-    `new_contacts` and `new_details` (table, id: of address, email, phone or url) are those made on records that were
-    there before; what belongs to a new lead or a new contact goes with it.
+    `new_leads` come with how many contacts each has. `new_contacts` and `new_details` (of address, email, phone or url,
+    with nothing before) are those made on records that were there before; what belongs to a new lead or a new contact
+    goes with it.
     """
 
     results: list[RowResult]
-    new_leads: list[UUID] = field(default_factory=list)
+    new_leads: dict[UUID, int] = field(default_factory=dict)
     new_contacts: list[UUID] = field(default_factory=list)
-    new_details: list[tuple[str, UUID]] = field(default_factory=list)
+    new_details: list[Change] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)

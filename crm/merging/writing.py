@@ -99,9 +99,9 @@ class Writing:
     ) -> None:
         self._common = {"organization": organization_id, "user": user_id, "action": action_id}
         self._default_status_id = default_status_id
-        self.new_leads: list[UUID] = []
+        self.new_leads: dict[UUID, int] = {}
         self.new_contacts: list[UUID] = []
-        self.new_details: list[tuple[str, UUID]] = []
+        self.new_details: list[Change] = []
         self.changes: list[Change] = []
 
     def write(self, companies: Sequence[Company], people: Sequence[Person]) -> None:
@@ -109,7 +109,7 @@ class Writing:
         new_companies, old_companies = _parted(companies)
         new_people, old_people = _parted(people)
         self._name([*new_companies, *new_people])
-        self.new_leads = [company.id for company in new_companies]
+        self.new_leads = {company.id: len(company.people) for company in new_companies}
         self._copy_leads(new_companies)
         self._update("lead", _UPDATE_LEADS, old_companies)
         self._add_contacts(new_companies, new_people)
@@ -119,8 +119,7 @@ class Writing:
             self._update_details(kind, old_people)
         new_addresses, changed_addresses = write_addresses(self._execute, companies)
         self.changes += changed_addresses
-        new_urls = write_urls(self._execute, people)
-        self.new_details += [*(("address", key) for key in new_addresses), *(("url", key) for key in new_urls)]
+        self.new_details += [*new_addresses, *write_urls(self._execute, people)]
 
     def _copy_leads(self, companies: Sequence[Company]) -> None:
         for company in companies:
@@ -209,7 +208,7 @@ class Writing:
                     (with_new if person.is_new else added).append((person, detail))
                 behind = max(behind, detail.position) + 1
         self._name([detail for _, detail in added])
-        self.new_details += [(kind.value, detail.id) for _, detail in added]
+        self.new_details += [Change(kind.value, detail.id, {}, {column: detail.text}) for _, detail in added]
         columns = ("organization_id", "contact_id", "position", "type", column)
         mine = str(self._common["organization"])
         rows = [(mine, person.id, detail.position, detail.type, detail.text) for person, detail in with_new]

@@ -32,7 +32,7 @@ def test_a_row_that_matches_nothing_makes_a_lead_with_its_contact(membership: Me
     lead, contact = Lead.objects.get(), Contact.objects.get()
     assert outcomes(merged) == [("created", None)]
     assert (merged.results[0].lead_id, merged.results[0].contact_id) == (lead.pk, contact.pk)
-    assert (merged.new_leads, merged.new_contacts, merged.changes) == ([lead.pk], [], [])
+    assert (merged.new_leads, merged.new_contacts, merged.changes) == ({lead.pk: 1}, [], [])
     assert (lead.name, lead.status, lead.source_platform, lead.source_type) == (
         "佐藤 花子",
         status,
@@ -190,7 +190,7 @@ def test_later_rows_meet_what_earlier_ones_made(membership: Membership) -> None:
     assert len({result.lead_id for result in merged.results}) == 1
     lead, contact = Lead.objects.get(), Contact.objects.get()
     assert (lead.description, contact.name, contact.title) == ("x", "Ida", "Miller")
-    assert (merged.new_leads, merged.changes) == ([lead.pk], []), "taking the lead back takes it all back"
+    assert (merged.new_leads, merged.changes) == ({lead.pk: 1}, []), "taking the lead back takes it all back"
 
 
 def test_an_address_that_was_overwritten_matches_no_more(membership: Membership, lead: Lead) -> None:
@@ -331,7 +331,7 @@ def test_a_row_that_says_nothing_of_people_makes_none(membership: Membership) ->
 def test_new_records_have_the_order_of_the_rows(membership: Membership) -> None:
     merged = merge(membership, *(Row(lead={"name": str(n)}) for n in range(50)))
     assert list(Lead.objects.order_by("id").values_list("name", flat=True)) == [str(n) for n in range(50)]
-    assert merged.new_leads == [result.lead_id for result in merged.results]
+    assert list(merged.new_leads) == [result.lead_id for result in merged.results]
 
 
 def test_a_call_has_an_end(membership: Membership) -> None:

@@ -66,7 +66,7 @@ def test_what_a_contact_has_already_stays_and_the_rest_comes_behind_it(membershi
     assert emails_of(contact) == ["Ida@x.example", "b@x.example"]
     assert phones_of(contact) == ["+14155550100", "+14155550111"]
     assert list(contact.urls.values_list("url", "position")) == [("https://a.example", 3), ("https://b.example", 4)]
-    assert {table for table, _ in merged.new_details} == {"email", "phone", "url"}
+    assert {detail.table for detail in merged.new_details} == {"email", "phone", "url"}
     assert merged.changes == []
 
 
@@ -106,7 +106,7 @@ def test_further_addresses_are_added_unless_the_lead_has_them(membership: Member
     ]
     merged = merge(membership, *rows)
     assert addresses_of(lead) == [{"city": "Fir"}, {"city": "Oak"}]
-    assert [table for table, _ in merged.new_details] == ["address"]
+    assert [detail.table for detail in merged.new_details] == ["address"]
 
 
 def test_a_new_lead_has_its_addresses_in_their_order(membership: Membership) -> None:
