@@ -10,9 +10,10 @@ from django.db import connection
 
 from bulk_actions.actions.base import GONE_MESSAGE
 from bulk_actions.models import BulkAction
+from crm.contacts import remove_contacts
 from crm.locks import hold_rows
 from crm.merging.rows import ADDRESS_COLUMNS, CONTACT_COLUMNS, LEAD_COLUMNS
-from crm.models import Contact, CustomField
+from crm.models import CustomField
 from crm.statuses import hold_statuses
 
 _MESSAGES = {
@@ -57,9 +58,8 @@ def take_back(action: BulkAction, batch_ids: Sequence[int]) -> None:
         for statement in (_DELETE_CREATED, _RESTORE_LEADS, _RESTORE_CONTACTS, *_RESTORE_DETAILS, *_REMOVE_DETAILS):
             cursor.execute(statement, common)
         cursor.execute(_ADDED_CONTACTS, common)
-        added = [key for (key,) in cursor.fetchall()]
-        if added:
-            Contact.objects.filter(pk__in=added).delete()  # with what hangs on them
+        if added := [key for (key,) in cursor.fetchall()]:
+            remove_contacts(added)
         cursor.execute(_DONE, common)
         cursor.execute("DROP TABLE import_undo")
 

@@ -163,11 +163,16 @@ def update_contact(
 def delete_contact(*, contact_id: UUID, organization: Organization) -> None:
     """Delete the contact and what hangs on it, for good; mail of its sequences that waits does not leave. Raises
     `NotFound`."""
-    contact = _hold(contact_id, organization)
-    subscriptions = list(SequenceSubscription.objects.filter(contact=contact).values_list("pk", flat=True))
-    if subscriptions:
-        withdraw(subscriptions, Reason.LEAD_NOT_VISIBLE)
-    contact.delete()
+    remove_contacts([_hold(contact_id, organization).pk])
+
+
+def remove_contacts(contact_ids: Sequence[UUID]) -> None:
+    """Delete these contacts, which the transaction at hand holds, as `delete_contact` does one."""
+    subscriptions = SequenceSubscription.objects.filter(contact__in=contact_ids).values_list("pk", flat=True)
+    # With its subscription gone the gate of a mail would let it pass.
+    if withdrawn := list(subscriptions):
+        withdraw(withdrawn, Reason.LEAD_NOT_VISIBLE)
+    Contact.objects.filter(pk__in=contact_ids).delete()
 
 
 def _hold(contact_id: UUID, organization: Organization) -> Contact:

@@ -1,9 +1,10 @@
 """The undo of imports beside other writers: what somebody has changed since stays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from pytest_django import Settings
 
 from bulk_actions.merges import MergeAtOnce
@@ -12,7 +13,7 @@ from bulk_actions.undoing import undo
 from crm.contacts import ContactDraft, Detail, add_contacts, delete_contact, update_contact
 from crm.leads import AddressDraft, LeadDraft, update_lead
 from crm.merging import Row, Rules
-from crm.models import Contact, Lead, LeadStatus, Membership
+from crm.models import Contact, Lead, LeadStatus, Membership, OutboxMail, Sequence, SequenceSubscription
 from tests import factories
 from tests.bulk_actions.helpers import (
     Elsewhere,
@@ -23,6 +24,9 @@ from tests.bulk_actions.helpers import (
     wait_for_a_waiter,
 )
 from tests.bulk_actions.importing import import_of
+from tests.bulk_actions.mailing import deliver
+from tests.crm.sequences.conftest import World
+from tests.smtp import Post
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -43,7 +47,9 @@ def lead(status: LeadStatus) -> Lead:
     return made
 
 
-def imported(membership: Membership, text: str, match: Sequence[str] = ("external_id",), **more: object) -> BulkAction:
+def imported(
+    membership: Membership, text: str, match: tuple[str, ...] = ("external_id",), **more: object
+) -> BulkAction:
     action = run_to_end(import_of(membership, text, match=list(match), **more))
     assert action.n_failed == 0
     return action
@@ -159,13 +165,71 @@ def test_a_contact_that_is_being_changed_is_waited_for(membership: Membership, l
     assert Contact.objects.filter(pk=contact.pk).exists()
 
 
+# --- mail of sequences ------------------------------------------------------------------------------------------------
+@pytest.fixture
+def world(membership: Membership) -> World:
+    organization = membership.organization
+    return World(
+        membership,
+        factories.EmailAccountFactory.create(organization=organization),
+        factories.EmailTemplateFactory.create(organization=organization),
+    )
+
+
+def subscribed(world: World, sequence: Sequence, *contacts: Contact) -> None:
+    """Their first mails wait in the outbox."""
+    for contact in contacts:
+        world.subscribe(sequence, contact)
+    world.clock.now = timezone.now()
+    SequenceSubscription.objects.update(next_at=world.clock.now)
+    world.clock.tick()
+    assert set(OutboxMail.objects.values_list("state", flat=True)) == {"reserved"}
+
+
+@pytest.mark.parametrize("records", ["leads", "contacts"])
+def test_no_mail_of_a_sequence_leaves_to_a_contact_that_was_taken_back(
+    membership: Membership, lead: Lead, world: World, post: Post, records: str
+) -> None:
+    lead.contacts.get().emails.create(organization=lead.organization, email="ida@x.example")
+    text = ADDED + "Oakvale,1,Cleo,cleo@x.example\n" if records == "leads" else "Contact,Email\nBea,bea@x.example\n"
+    match = ("external_id",) if records == "leads" else ("email",)
+    action = imported(membership, text, match, records=records)
+    added = Contact.objects.exclude(name="Ida")
+    added.filter(lead=None).update(lead=factories.LeadFactory.create(organization=membership.organization))
+    subscribed(world, world.sequence({}, {"delay": 60}), *Contact.objects.all())
+    assert undone(action) == (1, [])
+    assert not added.exists()
+    deliver()
+    assert [to for to in post.recipients if to.endswith("x.example")] == ["ida@x.example"]
+    held_back = OutboxMail.objects.exclude(address="ida@x.example")
+    assert set(held_back.values_list("state", "error_code")) == {("withheld", "subscription_stopped")}
+
+
+def test_a_contact_that_is_being_put_into_a_sequence_is_waited_for(
+    membership: Membership, lead: Lead, world: World
+) -> None:
+    """Also where it has another lead by now: whoever subscribes it does not hold a lead of ours."""
+    action = imported(membership, ADDED)
+    contact = Contact.objects.get(name="Bea")
+    move(contact, membership)
+    with transaction.atomic():
+        Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
+        undoing = Elsewhere(undone, action, force=True)
+        wait_for_a_waiter()
+        contact.refresh_from_db()
+        world.subscribe(world.sequence({}), contact)
+    assert undoing.join() == (1, [])
+    assert not Contact.objects.filter(pk=contact.pk).exists()
+    assert not SequenceSubscription.objects.exists()
+
+
 # --- what belongs to leads and contacts -------------------------------------------------------------------------------
 PHONE = "+14155550100"
 PARTS = {
-    "email": (f"Phone,Email\n{PHONE},ida@x.example\n", ["phone"]),
-    "phone": (f"Phone,Other phones\n{PHONE},+14155550101\n", ["phone"]),
-    "url": (f"Phone,Contact URL\n{PHONE},https://x.example\n", ["phone"]),
-    "address": ("External ID,City\n1,Riga\n", ["external_id"]),
+    "email": (f"Phone,Email\n{PHONE},ida@x.example\n", ("phone",)),
+    "phone": (f"Phone,Other phones\n{PHONE},+14155550101\n", ("phone",)),
+    "url": (f"Phone,Contact URL\n{PHONE},https://x.example\n", ("phone",)),
+    "address": ("External ID,City\n1,Riga\n", ("external_id",)),
 }
 
 
@@ -190,12 +254,12 @@ def test_a_part_that_was_added_and_then_replaced_stays_and_is_told(
 @pytest.mark.parametrize(
     ("part", "later"),
     [
-        ("email", (f"Phone,Email\n{PHONE},other@x.example\n", ["phone"])),
-        ("address", ("External ID,City\n1,Ventspils\n", ["external_id"])),
+        ("email", (f"Phone,Email\n{PHONE},other@x.example\n", ("phone",))),
+        ("address", ("External ID,City\n1,Ventspils\n", ("external_id",))),
     ],
 )
 def test_a_part_that_another_import_has_overwritten_is_not_taken_back(
-    membership: Membership, lead: Lead, part: str, later: tuple[str, list[str]]
+    membership: Membership, lead: Lead, part: str, later: tuple[str, tuple[str, ...]]
 ) -> None:
     first = imported(membership, *PARTS[part])
     second = imported(membership, *later)
