@@ -20,7 +20,7 @@ _MESSAGES = {
     "lead_gone": GONE_MESSAGE,
     "contact_gone": "The contact was deleted after the job had begun.",
     "changed_since": "The lead or contact no longer holds what the job had written.",
-    "value_gone": "What the lead held before is not a valid value any more.",
+    "value_gone": "What the lead or contact held before is not a valid value any more.",
 }
 # The tables of what belongs to leads and contacts, with the columns that a merge may change.
 _DETAILS: Mapping[str, tuple[str, Sequence[str]]] = {
@@ -48,6 +48,7 @@ def take_back(action: BulkAction, batch_ids: Sequence[int]) -> None:
     }
     with connection.cursor() as cursor:
         if action.is_over_contacts:
+            cursor.execute(_LOCK_LEADS_OF_BEFORE, common)
             cursor.execute(_LOCK_THESE_CONTACTS, common)
             cursor.execute(_JUDGE_CONTACTS, common)
         else:
@@ -57,6 +58,9 @@ def take_back(action: BulkAction, batch_ids: Sequence[int]) -> None:
         cursor.execute(_NOTE, common)
         for statement in (_DELETE_CREATED, _RESTORE_LEADS, _RESTORE_CONTACTS, *_RESTORE_DETAILS, *_REMOVE_DETAILS):
             cursor.execute(statement, common)
+        if action.is_over_contacts:
+            cursor.execute(_TAKE_SUBSCRIPTIONS_BACK, common)
+            cursor.execute(_RESTORE_SUBSCRIPTIONS, common)
         cursor.execute(_ADDED_CONTACTS, common)
         if added := [key for (key,) in cursor.fetchall()]:
             remove_contacts(added)
@@ -152,17 +156,33 @@ _JUDGE = f"""
     FROM target LEFT JOIN people ON people.lead_id = target.lead_id LEFT JOIN crm_lead AS lead
         ON lead.id = target.lead_id AND lead.organization_id = %(organization)s
 """
+# What is to refer to a lead again: contacts, and their subscriptions.
+_LEADS_OF_BEFORE = f"""
+    SELECT target.lead_id AS contact_id, change->>'table' AS kind, (change->'before'->>'lead_id')::uuid AS lead_id
+    FROM ({_TARGET}) AS target CROSS JOIN LATERAL jsonb_array_elements(was->'changes') AS change
+    WHERE change->'before'->>'lead_id' IS NOT NULL
+"""
+_LOCK_LEADS_OF_BEFORE = f"""
+    SELECT FROM crm_lead WHERE organization_id = %(organization)s AND id = ANY(ARRAY(
+        SELECT lead_id FROM ({_LEADS_OF_BEFORE}) AS before))
+    ORDER BY id FOR NO KEY UPDATE
+"""
 _LOCK_THESE_CONTACTS = """
     SELECT FROM crm_contact WHERE organization_id = %(organization)s AND id = ANY(ARRAY(
         SELECT unnest(lead_ids) FROM bulk_actions_batch WHERE id = ANY(%(batches)s)))
     ORDER BY id FOR NO KEY UPDATE
 """
+# A contact would not be seen any more with a deleted lead. What was left behind by one keeps its subscriptions there.
 _JUDGE_CONTACTS = f"""
     CREATE TEMPORARY TABLE import_undo ON COMMIT DROP AS
+    WITH gone AS (
+        SELECT before.contact_id FROM ({_LEADS_OF_BEFORE}) AS before LEFT JOIN crm_lead AS lead
+            ON lead.id = before.lead_id AND lead.organization_id = %(organization)s
+        WHERE lead.id IS NULL OR kind = 'contact' AND lead.deleted_at IS NOT NULL)
     SELECT target.batch_id, target.lead_id, target.was,
            CASE WHEN contact.id IS NULL OR coalesce(target.was, 'null') = 'null' THEN 'contact_gone'
                 WHEN NOT %(force)s AND contact.date_updated <> (target.was->>'at')::timestamptz THEN 'changed_since'
-           END AS code
+                WHEN target.lead_id IN (SELECT contact_id FROM gone) THEN 'value_gone' END AS code
     FROM ({_TARGET}) AS target LEFT JOIN crm_contact AS contact
         ON contact.id = target.lead_id AND contact.organization_id = %(organization)s
 """
@@ -208,8 +228,21 @@ _RESTORE_LEADS = f"""
     WHERE old_status <> new_status
 """
 _RESTORE_CONTACTS = f"""
-    UPDATE crm_contact AS contact SET {_restored("contact", {**CONTACT_COLUMNS, "position": "integer"})}
+    UPDATE crm_contact AS contact
+    SET {_restored("contact", {**CONTACT_COLUMNS, "position": "integer", "detached_from": "uuid"})}
     FROM ({_CHANGES.format(kind="contact")}) AS change WHERE contact.id = change.id
+"""
+# All go with their contact, those made since too; then those that were there go where they were.
+_TAKE_SUBSCRIPTIONS_BACK = f"""
+    UPDATE crm_sequencesubscription AS subscription
+    SET lead_id = contact.lead_id, date_updated = statement_timestamp()
+    FROM ({_CHANGES.format(kind="contact")}) AS change JOIN crm_contact AS contact ON contact.id = change.id
+    WHERE subscription.contact_id = contact.id AND change.before ? 'lead_id' AND contact.lead_id IS NOT NULL
+"""
+_RESTORE_SUBSCRIPTIONS = f"""
+    UPDATE crm_sequencesubscription AS subscription
+    SET lead_id = (change.before->>'lead_id')::uuid, date_updated = statement_timestamp()
+    FROM ({_CHANGES.format(kind="subscription")}) AS change WHERE subscription.id = change.id
 """
 _RESTORE_DETAILS = [
     f"""

@@ -28,6 +28,8 @@ _CONTACTS_OF_PARTS = """
     SELECT id, contact_id FROM crm_contactphone WHERE id = ANY(%(phone)s)
     UNION ALL
     SELECT id, contact_id FROM crm_contacturl WHERE id = ANY(%(url)s)
+    UNION ALL
+    SELECT id, contact_id FROM crm_sequencesubscription WHERE id = ANY(%(subscription)s)
 """
 
 
@@ -55,7 +57,7 @@ def done_to_leads(merged: Merged) -> dict[UUID, dict[str, object]]:
 
 def done_to_contacts(merged: Merged) -> dict[UUID, dict[str, object]]:
     """The same where the rows were contacts: a new one is among what was `made`."""
-    parts: dict[str, list[UUID]] = {"email": [], "phone": [], "url": []}
+    parts: dict[str, list[UUID]] = {"email": [], "phone": [], "url": [], "subscription": []}
     for change in (*merged.changes, *merged.new_details):
         if change.table in parts:
             parts[change.table].append(change.id)

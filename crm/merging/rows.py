@@ -149,10 +149,11 @@ class RowResult:
 
 @dataclass(frozen=True)
 class Change:
-    """What a merge did to a row. `table` is lead, address, contact, email, phone or url.
+    """What a merge did to a row. `table` is lead, address, contact, email, phone, url or subscription.
 
     `before` and `after` hold the columns that were given, custom values as `custom.<key>` (absent before,
-    null after: no value), all as JSON has them. A contact's `position` comes with its `lead_id`.
+    null after: no value), all as JSON has them. A contact's `position` and `detached_from` come with its `lead_id`, and
+    so do the leads of its subscriptions.
     """
 
     table: str

@@ -11,6 +11,7 @@ from crm.merging.known import Company, Detail, Person, Record
 from crm.merging.parts import write_addresses, write_urls
 from crm.merging.rows import CONTACT_COLUMNS, FIRST_STAYS, LEAD_COLUMNS, Change, Key
 
+_PLACE = ("position", "detached_from")  # what changes with the lead of a contact
 _TABLES = {Key.EMAIL: ("crm_contactemail", "email"), Key.PHONE: ("crm_contactphone", "phone")}
 
 
@@ -80,14 +81,16 @@ _UPDATE_CONTACTS = f"""
             updated_by_id = %(user)s, date_updated = statement_timestamp()
         FROM placed AS given
         WHERE contact.id = given.id
-        RETURNING contact.id, given.moves, contact.lead_id,
-                  {_held("old", [*CONTACT_COLUMNS, "position"])} AS before,
-                  {_held("new", [*CONTACT_COLUMNS, "position"])} AS after),
-    followed AS (
-        UPDATE crm_sequencesubscription AS subscription
-        SET lead_id = changed.lead_id, date_updated = statement_timestamp()
-        FROM changed WHERE subscription.contact_id = changed.id AND changed.moves)
+        RETURNING contact.id, {_held("old", [*CONTACT_COLUMNS, *_PLACE])} AS before,
+                  {_held("new", [*CONTACT_COLUMNS, *_PLACE])} AS after)
     SELECT id, before, after FROM changed WHERE before <> after
+"""
+_FOLLOW = """
+    UPDATE crm_sequencesubscription AS subscription
+    SET lead_id = contact.lead_id, date_updated = statement_timestamp()
+    FROM crm_contact AS contact
+    WHERE subscription.contact_id = contact.id AND contact.id = ANY(%(moved)s)
+    RETURNING subscription.id, old.lead_id, new.lead_id
 """
 
 
@@ -114,6 +117,7 @@ class Writing:
         self._update("lead", _UPDATE_LEADS, old_companies)
         self._add_contacts(new_companies, new_people)
         self._update("contact", _UPDATE_CONTACTS, old_people)
+        self._take_subscriptions_along()
         for kind in _TABLES:
             self._add_details(kind, people)
             self._update_details(kind, old_people)
@@ -189,11 +193,20 @@ class Writing:
         self, table: str, key: UUID, before: Mapping[str, object], after: Mapping[str, object], names: set[str]
     ) -> None:
         if "lead_id" in names:
-            names.add("position")
+            names.update(_PLACE)
         differing = [name for name in sorted(names) if before.get(name) != after.get(name)]
         if differing:
             was = {name: before[name] for name in differing if name in before}
             self.changes.append(Change(table, key, was, {name: after.get(name) for name in differing}))
+
+    def _take_subscriptions_along(self) -> None:
+        """Those of contacts that have another lead now."""
+        moved = [change.id for change in self.changes if change.table == "contact" and "lead_id" in change.after]
+        if moved:
+            self.changes += [
+                Change("subscription", key, {"lead_id": str(before)}, {"lead_id": str(after)})
+                for key, before, after in self._execute(_FOLLOW, moved=moved)
+            ]
 
     def _add_details(self, kind: Key, people: Sequence[Person]) -> None:
         """The addresses (numbers) that people did not have. Only of those that were there the keys are asked for."""

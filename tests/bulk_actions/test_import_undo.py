@@ -4,14 +4,16 @@ import csv
 import io
 
 import pytest
+from django.db.models.functions import Now
 from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from pytest_django import Settings
 
 from bulk_actions.undoing import undo
+from crm.ids import close_id
 from crm.import_fields import Fields
-from crm.models import Contact, CustomField, Lead, Membership
+from crm.models import Contact, CustomField, Lead, Membership, SequenceSubscription
 from tests import factories
 from tests.bulk_actions.helpers import caller_of, check_invariant, run_to_end
 from tests.bulk_actions.importing import import_of
@@ -37,10 +39,32 @@ ROW = st.tuples(
 FILE = st.lists(ROW, min_size=1, max_size=8)
 
 
-def written(rows: list[tuple[str, ...]]) -> str:
+# Where a contact is: without a lead, of one of two, or left behind by a third that was deleted.
+PLACES = st.lists(st.sampled_from(["", "first", "second", "left"]), min_size=8, max_size=8)
+
+
+def written(rows: list[tuple[str, ...]], header: tuple[str, ...] = HEADER) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([HEADER, *rows])
+    csv.writer(out, lineterminator="\n").writerows([header, *rows])
     return out.getvalue()
+
+
+def place(membership: Membership, places: list[str]) -> dict[str, str]:
+    """Put the contacts there, each into a sequence; the ids of the places, as a file says them."""
+    organization = membership.organization
+    first, second, gone = factories.LeadFactory.create_batch(3, organization=organization)
+    Lead.objects.filter(pk=gone.pk).update(deleted_at=Now())
+    sequence = factories.SequenceFactory.create(organization=organization)
+    leads = {"": {}, "first": {"lead": first}, "second": {"lead": second}, "left": {"detached_from": gone.pk}}
+    for contact, where in zip(Contact.objects.order_by("pk"), places, strict=False):
+        if contact.lead is None:
+            Contact.objects.filter(pk=contact.pk).update(**leads[where])
+        contact.refresh_from_db()
+        SequenceSubscription.objects.create(
+            organization=organization, sequence=sequence, contact=contact, lead=contact.lead or gone,
+            contact_email="a@x.example", sender_account_id=sequence.pk, sender_name="Jo", sender_email="jo@x.example",
+        )  # fmt: skip
+    return {"": "", "left": "", "first": close_id("lead", first.pk), "second": close_id("lead", second.pk)}
 
 
 def held() -> list[object]:
@@ -52,7 +76,12 @@ def held() -> list[object]:
     return [
         list(leads),
         [list(lead.addresses.order_by("pk").values()) for lead in Lead.objects.order_by("pk")],
-        list(contacts.values_list("pk", "lead", "name", "first_name", "last_name", "title", "position", "custom")),
+        list(
+            contacts.values_list(
+                "pk", "lead", "detached_from", "name", "first_name", "last_name", "title", "position", "custom"
+            )
+        ),
+        list(SequenceSubscription.objects.order_by("pk").values_list("pk", "contact", "lead", "status")),
         [
             list(parts.order_by("pk").values())
             for contact in contacts
@@ -68,6 +97,8 @@ def held() -> list[object]:
     match=st.sampled_from([["email", "phone"], ["external_id", "email"], ["phone"]]),
     size=st.integers(1, 4),
     clears=st.booleans(),
+    places=PLACES,
+    goals=PLACES,
 )
 @tried(max_examples=25)
 def test_an_undo_leaves_all_as_it_was_before_the_import(
@@ -79,6 +110,8 @@ def test_an_undo_leaves_all_as_it_was_before_the_import(
     match: list[str],
     size: int,
     clears: bool,
+    places: list[str],
+    goals: list[str],
 ) -> None:
     settings.BULK_STORED_BATCH = size
     Contact.objects.all().delete()
@@ -86,11 +119,17 @@ def test_an_undo_leaves_all_as_it_was_before_the_import(
     CustomField.objects.all().delete()
     factories.CustomFieldFactory.create(organization=membership.organization, name="Tier")
     run_to_end(import_of(membership, written(before), records=records))
+    ids = place(membership, places)
     was = held()
     mapping = Fields(membership.organization_id, records).suggest(HEADER)
+    header = HEADER
+    if records == "contacts":
+        header, mapping = (*HEADER, "Goes to"), mapping | {"Goes to": "lead.id"}
+        file = [(*row, ids[goal]) for row, goal in zip(file, goals, strict=False)]
     if clears:
         mapping |= {name: {"field": mapping[name], "empty": "clear"} for name in CLEARED if name in mapping}
-    action = run_to_end(import_of(membership, written(file), records=records, match=match, mapping=mapping))
+    text = written(file, header)
+    action = run_to_end(import_of(membership, text, records=records, match=match, mapping=mapping))
     check_invariant(action)
     undone = run_to_end(undo(action=action, caller=caller_of(membership), force=False))
     check_invariant(undone)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -11,9 +12,11 @@ from bulk_actions.merges import MergeAtOnce
 from bulk_actions.models import BulkAction, LeadOutcome
 from bulk_actions.undoing import undo
 from crm.contacts import ContactDraft, Detail, add_contacts, delete_contact, update_contact
-from crm.leads import AddressDraft, LeadDraft, update_lead
+from crm.ids import close_id
+from crm.leads import AddressDraft, LeadDraft, delete_lead, update_lead
 from crm.merging import Row, Rules
 from crm.models import Contact, Lead, LeadStatus, Membership, OutboxMail, Sequence, SequenceSubscription
+from crm.purge import purge_lead
 from tests import factories
 from tests.bulk_actions.helpers import (
     Elsewhere,
@@ -221,6 +224,74 @@ def test_a_contact_that_is_being_put_into_a_sequence_is_waited_for(
     assert undoing.join() == (1, [])
     assert not Contact.objects.filter(pk=contact.pk).exists()
     assert not SequenceSubscription.objects.exists()
+
+
+# --- contacts that an import has moved to another lead ----------------------------------------------------------------
+def moved(membership: Membership, to: Lead) -> BulkAction:
+    """Ida goes to that lead."""
+    text = f"Email,Lead\nida@x.example,{close_id('lead', to.pk)}\n"
+    mapping = {"Email": "contact.email", "Lead": "lead.id"}
+    action = imported(membership, text, ("email",), records="contacts", mapping=mapping)
+    assert to.contacts.get().name == "Ida"
+    return action
+
+
+@pytest.fixture
+def ida(lead: Lead) -> Contact:
+    contact = lead.contacts.get()
+    contact.emails.create(organization=lead.organization, email="ida@x.example")
+    return contact
+
+
+def test_subscriptions_go_back_with_their_contact(
+    membership: Membership, lead: Lead, ida: Contact, world: World
+) -> None:
+    old = world.subscribe(world.sequence({}), ida)
+    action = moved(membership, make_leads(lead.status, 1)[0])
+    ida.refresh_from_db()
+    since = world.subscribe(world.sequence({}), ida)
+    assert undone(action) == (1, [])
+    assert [SequenceSubscription.objects.get(pk=one.pk).lead_id for one in (old, since)] == [lead.pk, lead.pk]
+
+
+def test_a_contact_whose_lead_was_deleted_over_its_head_remembers_it_again(
+    membership: Membership, lead: Lead, ida: Contact, world: World
+) -> None:
+    one = world.subscribe(world.sequence({}), ida)
+    Lead.objects.filter(pk=lead.pk).update(deleted_at=Now())
+    Contact.objects.filter(pk=ida.pk).update(lead=None, detached_from=lead.pk)
+    assert undone(moved(membership, make_leads(lead.status, 1)[0])) == (1, [])
+    ida.refresh_from_db()
+    one.refresh_from_db()
+    assert (ida.lead_id, ida.detached_from, one.lead_id) == (None, lead.pk, lead.pk)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("purged", [False, True])
+def test_a_contact_does_not_go_back_to_a_lead_that_is_gone(
+    membership: Membership, lead: Lead, ida: Contact, purged: bool, force: bool
+) -> None:
+    other = make_leads(lead.status, 1)[0]
+    action = moved(membership, other)
+    if purged:
+        purge_lead(lead.pk)
+    else:
+        delete_lead(lead_id=lead.pk, organization=membership.organization, by=membership.user)
+    assert undone(action, force=force) == (0, ["value_gone"])
+    assert other.contacts.get() == ida
+
+
+def test_a_lead_that_is_being_deleted_is_waited_for_and_its_contact_stays_where_it_is(
+    membership: Membership, lead: Lead, ida: Contact
+) -> None:
+    other = make_leads(lead.status, 1)[0]
+    action = moved(membership, other)
+    with transaction.atomic():
+        delete_lead(lead_id=lead.pk, organization=membership.organization, by=membership.user)
+        undoing = Elsewhere(undone, action)
+        wait_for_a_waiter()
+    assert undoing.join() == (0, ["value_gone"])
+    assert other.contacts.get() == ida
 
 
 # --- what belongs to leads and contacts -------------------------------------------------------------------------------
