@@ -8,10 +8,11 @@ from enum import Enum
 from openpyxl.styles.numbers import BUILTIN_FORMATS, STRIP_RE, is_date_format, is_timedelta_format
 from openpyxl.utils.datetime import from_excel
 
-# Formats that Excel of East Asia has built in and never writes down (ECMA-376, 18.8.30).
-_EAST_ASIAN_DATES = frozenset((27, 28, 29, 30, 31, 34, 35, 36, 50, 51, 52, 53, 54, 55, 56, 57, 58))
-_EAST_ASIAN_TIMES = frozenset((32, 33))
-_MOST_FORMATS = 65_536  # cell formats that a workbook may have; Excel stops at 65,490
+from crm.files.problems import FileProblem
+
+_MOST_CELL_FORMATS = 65_536  # that a workbook may have; Excel stops at 65,490
+_MOST_CODES = 4_096  # formats of its own; Excel stops at 250
+_LONGEST_CODE = 255  # characters, as in Excel; reading one takes time that grows with their square
 _EXACT = 2**53  # beyond it not every whole number is one in a cell
 
 
@@ -23,38 +24,49 @@ class Meaning(Enum):
     DURATION = "duration"
 
 
+def _meaning_of(code: str) -> Meaning:
+    if len(code) > _LONGEST_CODE:
+        return Meaning.NUMBER
+    if is_timedelta_format(code):
+        return Meaning.DURATION
+    plain = STRIP_RE.sub("", code.partition(";")[0])
+    if not is_date_format(plain):
+        return Meaning.NUMBER
+    letters = set(plain.lower())
+    has_time = bool(letters & {"h", "s"})
+    has_date = bool(letters & {"d", "y"}) or not has_time  # "m" alone: of a date it is a month
+    return Meaning.MOMENT if has_time and has_date else Meaning.TIME if has_time else Meaning.DATE
+
+
+# Those that Excel of East Asia has built in and never writes down (ECMA-376, 18.8.30), and those of every Excel.
+_BUILT_IN = {
+    **dict.fromkeys((27, 28, 29, 30, 31, 34, 35, 36, 50, 51, 52, 53, 54, 55, 56, 57, 58), Meaning.DATE),
+    **dict.fromkeys((32, 33), Meaning.TIME),
+    **{number: _meaning_of(code) for number, code in BUILTIN_FORMATS.items()},
+}
+
+
 def cell_formats(elements: Iterable[tuple[str, str, dict[str, str]]]) -> list[Meaning]:
-    """What the numbers of each cell format (`cellXfs`) mean, out of the elements of the styles part."""
-    own: dict[int, str] = {}
+    """What the numbers of each cell format (`cellXfs`) mean, out of the elements of the styles part.
+
+    Raises `FileProblem` where the workbook has more formats of its own than anybody can make.
+    """
+    meanings = dict(_BUILT_IN)
+    n_codes = 0
     found: list[Meaning] = []
     for parent, name, attributes in elements:
-        if (parent, name) == ("numFmts", "numFmt") and len(own) < _MOST_FORMATS:
-            own[_whole(attributes.get("numFmtId"))] = attributes.get("formatCode", "")
-        elif (parent, name) == ("cellXfs", "xf") and len(found) < _MOST_FORMATS:
-            found.append(_meaning(_whole(attributes.get("numFmtId")), own))
+        if (parent, name) == ("numFmts", "numFmt"):
+            n_codes += 1
+            if n_codes > _MOST_CODES:
+                raise FileProblem("broken_file", f"The XLSX file has more than {_MOST_CODES:,} number formats.")
+            meanings[_whole(attributes.get("numFmtId"))] = _meaning_of(attributes.get("formatCode", ""))
+        elif (parent, name) == ("cellXfs", "xf") and len(found) < _MOST_CELL_FORMATS:
+            found.append(meanings.get(_whole(attributes.get("numFmtId")), Meaning.NUMBER))
     return found
 
 
 def _whole(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
-
-
-def _meaning(number: int, own: dict[int, str]) -> Meaning:
-    code = own.get(number, BUILTIN_FORMATS.get(number))
-    if code is None:
-        return (
-            Meaning.DATE if number in _EAST_ASIAN_DATES
-            else Meaning.TIME if number in _EAST_ASIAN_TIMES
-            else Meaning.NUMBER
-        )  # fmt: skip
-    if is_timedelta_format(code):
-        return Meaning.DURATION
-    if not is_date_format(code):
-        return Meaning.NUMBER
-    letters = set(STRIP_RE.sub("", code.partition(";")[0]).lower())
-    has_time = bool(letters & {"h", "s"})
-    has_date = bool(letters & {"d", "y"}) or not has_time  # "m" alone: of a date it is a month
-    return Meaning.MOMENT if has_time and has_date else Meaning.TIME if has_time else Meaning.DATE
 
 
 def number_cell(text: str, meaning: Meaning, epoch: datetime) -> int | float | str:

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
+from openpyxl.styles.numbers import STRIP_RE
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from config.home import PROJECT
+from crm.files import xlsx_numbers
 from crm.files.opening import Options, open_table
 from crm.files.problems import FileProblem
 from crm.files.rows import Row, RowProblem
@@ -93,6 +95,37 @@ def test_the_style_says_whether_a_number_is_a_date(code: str, value: float, text
     book.active.cell(1, 1, "a")
     cell.number_format = code
     assert cells_of(saved(book)) == [(text,)]
+
+
+def with_styles(formats: list[str], uses: list[int]) -> bytes:
+    """A file whose one number, 46082 (the first of March 2026), has the last of these cell formats."""
+    codes = "".join(f'<numFmt numFmtId="{200 + place}" formatCode="{code}"/>' for place, code in enumerate(formats))
+    cells = "".join(f'<xf numFmtId="{200 + place}"/>' for place in uses)
+    styles = f'<styleSheet xmlns="{MAIN}"><numFmts>{codes}</numFmts><cellXfs>{cells}</cellXfs></styleSheet>'
+    data = changed(sheet(["a"], [46082]), lambda _: styles.encode(), "xl/styles.xml")
+    return changed(data, lambda xml: xml.replace(b'r="A2"', b'r="A2" s="%d"' % (len(uses) - 1)))
+
+
+def test_a_format_is_looked_at_once_and_a_long_one_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks for dates takes time that grows with the square of the format's length."""
+    looked_at: list[str] = []
+
+    class Counted:
+        def sub(self, by: str, text: str) -> str:
+            looked_at.append(text)
+            return STRIP_RE.sub(by, text)
+
+    monkeypatch.setattr(xlsx_numbers, "STRIP_RE", Counted())
+    longest = "yyyy-mm-dd" + "[" * 245
+    assert cells_of(with_styles([longest], [0] * 20)) == [("2026-03-01",)]
+    assert looked_at == [longest]
+    assert cells_of(with_styles([longest + "["], [0] * 20)) == [(46082,)]
+    assert looked_at == [longest]
+
+
+def test_more_formats_than_anybody_makes_are_refused() -> None:
+    assert cells_of(with_styles(["yyyy-mm-dd"] * 4_096, [4_095])) == [("2026-03-01",)]
+    assert refusal(with_styles(["0"] * 4_097, [0])).code == "broken_file"
 
 
 @pytest.mark.parametrize(
