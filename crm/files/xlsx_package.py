@@ -16,7 +16,9 @@ from crm.files.xlsx_xml import elements
 
 _DIRECTORY_BYTES_OF_AN_ENTRY = 1024  # far more than any spreadsheet program writes
 _COUNTED_FROM = 1024 * 1024  # bytes unzipped; below these any ratio is harmless
-_MOST_RELATIONS = 65_536
+_MOST_RELATIONS = 10_000
+_LONGEST_NAME = 255  # characters of a part's name, and of what it is known by
+_KINDS = ("officeDocument", "worksheet", "styles", "sharedStrings")  # of parts that are read
 _IS_ENCRYPTED = 1
 
 
@@ -79,13 +81,18 @@ def elements_of(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[str, str,
 
 
 def related_parts(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
-    """What a part refers to inside of the archive: by id, the last word of the kind and the other part's name."""
+    """The parts that a part refers to: by id, the last word of the kind, one of `_KINDS`, and the other part's name.
+
+    Raises `FileProblem` at a name that is too long to be one.
+    """
     folder, name = posixpath.split(part)
     references = elements_of(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
     found = {}
     for _, _, attributes in islice(references, _MOST_RELATIONS):
-        if "Target" in attributes and attributes.get("TargetMode") != "External":
-            kind = attributes.get("Type", "").rpartition("/")[2]
-            target = posixpath.normpath(posixpath.join("/", folder, attributes["Target"])).lstrip("/")
-            found[attributes.get("Id", "")] = (kind, target)
+        kind = attributes.get("Type", "").rpartition("/")[2]
+        if kind in _KINDS and "Target" in attributes and attributes.get("TargetMode") != "External":
+            own, target = attributes.get("Id", ""), attributes["Target"]
+            if len(own) > _LONGEST_NAME or len(target) > _LONGEST_NAME:
+                raise FileProblem("broken_file", f"The XLSX file names a part by more than {_LONGEST_NAME} characters.")
+            found[own] = (kind, posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/"))
     return found

@@ -17,8 +17,6 @@ from crm.files.xlsx_package import broken_zip_refused, elements_of, open_package
 from crm.files.xlsx_sheet import sheet_rows
 from crm.files.xlsx_strings import SharedStrings
 
-_MOST_SHEETS = 10_000
-
 
 class XlsxReader:
     format = "xlsx"
@@ -82,22 +80,23 @@ def _find_sheet(
     archive: ZipFile, workbook: str, parts: dict[str, tuple[str, str]], wanted: str | None
 ) -> tuple[str, datetime]:
     """The sheet's part, and the day from which the workbook counts."""
-    epoch = WINDOWS_EPOCH
-    sheets: list[tuple[str, bool, str]] = []
+    epoch, found = WINDOWS_EPOCH, None
     for _, name, attributes in elements_of(archive, workbook):
         if name == "workbookPr" and attributes.get("date1904") in ("1", "true"):
             epoch = MAC_EPOCH
-        elif name == "sheet" and len(sheets) < _MOST_SHEETS:
+        elif name == "sheet" and found is None and _is_wanted(attributes, wanted):
             reference = next((value for key, value in attributes.items() if key.endswith(":id")), "")
             kind, part = parts.get(reference, ("", ""))
-            if kind == "worksheet":
-                sheets.append((attributes.get("name", ""), attributes.get("state", "visible") == "visible", part))
-    for name, is_visible, part in sheets:
-        if name == wanted if wanted is not None else is_visible:
-            return part, epoch
+            found = part if kind == "worksheet" else None
+    if found is not None:
+        return found, epoch
     if wanted is not None:
         raise FileProblem("no_sheet", f"The file has no sheet {wanted!r}.")
     raise FileProblem("no_sheet", "The file has no sheet that can be seen.")
+
+
+def _is_wanted(sheet: dict[str, str], wanted: str | None) -> bool:
+    return sheet.get("name") == wanted if wanted is not None else sheet.get("state", "visible") == "visible"
 
 
 def _formats(archive: ZipFile, part: str | None) -> list[Meaning]:

@@ -34,7 +34,6 @@ class _SheetHandler:
         self._strings, self._formats, self._epoch, self._limits = strings, formats, epoch, limits
         self.rows: list[tuple[int, list[Cell] | Bad]] = []
         self.is_at_end = False
-        self._places: dict[str, int] = {}  # of columns, by their letters
         self._collector = TextCollector(limits.row_characters)
         self._in_text = self._in_pronunciation = False
         self._line = 0
@@ -79,18 +78,15 @@ class _SheetHandler:
         self._bad: Bad | None = None
 
     def _column_of(self, reference: str | None) -> int:
-        """From 1 on. A cell without a reference stands behind the one before."""
-        if reference is None:
+        """From 1 on. A cell without a reference, or with one that is none, stands behind the one before."""
+        letters = (reference or "").rstrip(_DIGITS)
+        if not 0 < len(letters) <= _LETTERS_OF_A_COLUMN:
             return self._column + 1
-        letters = reference.rstrip(_DIGITS)
-        place = self._places.get(letters)
-        if place is None:
-            try:
-                place = column_index_from_string(letters) if len(letters) <= _LETTERS_OF_A_COLUMN else 0
-            except ValueError:
-                place = 0
-            self._places[letters] = place
-        return place or self._column + 1
+        try:
+            # It remembers all that it has found: in upper case these are 18,278 at most.
+            return column_index_from_string(letters.upper())
+        except ValueError:
+            return self._column + 1
 
     def _end_cell(self) -> None:
         text = self._collector.value()

@@ -3,10 +3,11 @@
 import io
 import subprocess
 import sys
+import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
-from hashlib import sha512
+from hashlib import sha512, shake_128
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from crm.files.rows import Row, RowProblem
 from tests.crm.files.helpers import cells_of, read, saved, sheet, small_limits
 
 SHEET = "xl/worksheets/sheet1.xml"
+STYLES = "xl/styles.xml"
+RELATIONS = "xl/_rels/workbook.xml.rels"
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 
@@ -43,7 +46,7 @@ def with_strings(data: bytes, strings: str) -> bytes:
         b'<Relationship Id="s" Target="/xl/sharedStrings.xml" Type="http://schemas.openxmlformats.org/'
         b'officeDocument/2006/relationships/sharedStrings"/></Relationships>'
     )
-    data = changed(data, lambda xml: xml.replace(b"</Relationships>", relation), "xl/_rels/workbook.xml.rels")
+    data = changed(data, lambda xml: xml.replace(b"</Relationships>", relation), RELATIONS)
     out = io.BytesIO(data)
     with zipfile.ZipFile(out, "a") as archive:
         archive.writestr("xl/sharedStrings.xml", strings)
@@ -102,7 +105,7 @@ def with_styles(formats: list[str], uses: list[int]) -> bytes:
     codes = "".join(f'<numFmt numFmtId="{200 + place}" formatCode="{code}"/>' for place, code in enumerate(formats))
     cells = "".join(f'<xf numFmtId="{200 + place}"/>' for place in uses)
     styles = f'<styleSheet xmlns="{MAIN}"><numFmts>{codes}</numFmts><cellXfs>{cells}</cellXfs></styleSheet>'
-    data = changed(sheet(["a"], [46082]), lambda _: styles.encode(), "xl/styles.xml")
+    data = changed(sheet(["a"], [46082]), lambda _: styles.encode(), STYLES)
     return changed(data, lambda xml: xml.replace(b'r="A2"', b'r="A2" s="%d"' % (len(uses) - 1)))
 
 
@@ -317,6 +320,58 @@ def test_no_broken_file_raises_anything_else(noise: bytes, place: int) -> None:
             list(table.rows())
     except FileProblem:
         pass
+
+
+def noise(n: int, length: int) -> Iterator[str]:
+    """Texts of so many letters, a part of a file that does not grow a hundredfold unzipped."""
+    letters = bytes.maketrans(bytes(range(256)), bytes(ord("A") + byte % 26 for byte in range(256)))
+    for number in range(n):
+        yield shake_128(b"%d" % number).digest(length).translate(letters).decode()
+
+
+def peak_of_reading(data: bytes) -> int:
+    tracemalloc.start()
+    try:
+        with open_table(io.BytesIO(data)) as table:
+            assert sum(1 for _ in table.rows()) == 1
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("length", "n"), [(900, 5_000), (3, 100_000)])
+def test_references_of_cells_are_not_remembered_whatever_they_are(length: int, n: int) -> None:
+    cells = "".join(
+        f'<row><c r="{name.lower() if place % 2 else name}"/></row>' for place, name in enumerate(noise(n, length))
+    )
+    rows = f'<row><c t="str"><v>a</v></c></row>{cells}<row><c><v>1</v></c></row>'
+    assert peak_of_reading(with_rows(rows)) < 3_500_000
+
+
+@pytest.mark.parametrize("reference", ["AAAA2", "A1B", "é2", "", "2", "ßß2"])
+def test_a_cell_whose_reference_is_none_stands_behind_the_one_before(reference: str) -> None:
+    header = '<row><c t="str"><v>a</v></c><c t="str"><v>b</v></c></row>'
+    assert cells_of(with_rows(f'{header}<row><c r="A2"><v>1</v></c><c r="{reference}"><v>2</v></c></row>')) == [(1, 2)]
+
+
+def test_what_a_workbook_lists_does_not_fill_the_memory() -> None:
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    names = list(noise(5_000, 900))
+    others = "".join(f'<Relationship Id="{name}" Type="{kind}/theme" Target="{name}"/>' for name in names)
+    formats = "".join(f'<numFmt numFmtId="{place}" formatCode="{name}"/>' for place, name in enumerate(names[:4_000]))
+    data = sheet(["a"], [1])
+    data = changed(data, lambda xml: xml.replace(b"<Relationship ", others.encode() + b"<Relationship ", 1), RELATIONS)
+    data = changed(
+        data, lambda xml: xml.replace(b"<numFmts", b"<numFmts>" + formats.encode() + b"</numFmts><x", 1), STYLES
+    )
+    sheets = "".join(f'<sheet name="{name}" state="hidden"/>' for name in names)
+    data = changed(data, lambda xml: xml.replace(b"<sheets>", b"<sheets>" + sheets.encode(), 1), "xl/workbook.xml")
+    assert peak_of_reading(data) < 3_500_000
+
+
+def test_a_part_with_a_name_that_is_too_long_is_refused() -> None:
+    data = changed(sheet(["a"]), lambda xml: xml.replace(b"sheet1.xml", b"x" * 300), RELATIONS)
+    assert refusal(data).code == "broken_file"
 
 
 # Not ru_maxrss: a child inherits that of the process that started it, which may be larger than all that it reads.
