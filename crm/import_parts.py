@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from crm.countries import COUNTRIES
 from crm.custom_values import Stored
-from crm.files.rows import Cell
+from crm.files.rows import TOO_DEEP, Cell, is_too_deep
 from crm.merging.rows import ADDRESS_COLUMNS
 from crm.models import CustomField
 from crm.phones import stored_phone
@@ -52,6 +52,17 @@ def text_of(cell: Cell) -> str:
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
         return str(int(cell))
     return cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+
+
+def json_of(text: str) -> Cell:
+    """What a cell says in JSON. Raises `ValueError` where it is none, `Bad` where it is nested too deeply."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise Bad("too_deep", TOO_DEEP) from None
+    if is_too_deep(value):
+        raise Bad("too_deep", TOO_DEEP)
+    return value
 
 
 def is_blank(cell: Cell) -> bool:
@@ -197,8 +208,8 @@ def _listed(cell: Cell, separators: str | None) -> list[Cell]:
         text = cell.strip()
         if text.startswith("["):
             try:
-                cell = json.loads(text)
-            except (ValueError, RecursionError):
+                cell = json_of(text)
+            except ValueError:
                 raise Bad("bad_list", "The value is no list in JSON.") from None
         elif separators is not None:
             return [part for part in re.split(separators, text) if part.strip()]

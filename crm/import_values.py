@@ -1,14 +1,13 @@
 """Cells of somebody's file that hold one value of a kind: words, numbers, flags, values of custom fields."""
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable
 
 from crm.files.rows import Cell
 from crm.import_dates import AmbiguousDate, iso_date, without_midnight
 from crm.import_fields import ColumnOptions
-from crm.import_parts import Bad, text_of
+from crm.import_parts import Bad, json_of, text_of
 from crm.models import CustomField, FieldType
 
 _LARGEST_WHOLE = 2**31 - 1
@@ -55,8 +54,8 @@ def custom_of(field: CustomField, cell: Cell, options: ColumnOptions) -> object:
 
 def _parted(field: CustomField, text: str, separator: str | None) -> Cell:
     if text.startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(text)
+        with contextlib.suppress(ValueError):
+            return json_of(text)
     if separator is None and field.type == FieldType.CHOICES and text not in field.choices:
         separator = _CHOICES_APART
     if separator is None or separator not in text:

@@ -9,7 +9,7 @@ from crm.files.encodings import Encoding, decoded, marked_encoding
 from crm.files.limits import Limits
 from crm.files.lines import physical_lines
 from crm.files.problems import FileProblem
-from crm.files.rows import Bad, Cell, named_columns
+from crm.files.rows import TOO_DEEP, Bad, Cell, named_columns
 from crm.text import is_storable
 
 _WHOLE = range(-(2**63), 2**63)  # PostgreSQL's bigint
@@ -77,7 +77,7 @@ def _object_of(text: str) -> dict[str, Cell] | Bad:
     except json.JSONDecodeError as problem:
         return Bad("not_json", f"The line is not JSON: {problem.msg} at character {problem.pos + 1}.")
     except RecursionError:
-        return Bad("not_json", "The line is nested too deeply.")
+        return Bad("too_deep", TOO_DEEP)
     return found
 
 

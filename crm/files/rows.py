@@ -11,6 +11,8 @@ from crm.text import is_storable
 Cell = str | int | float | bool | list | dict | None
 
 _SHOWN_VALUE = 100  # characters of a value in a problem
+DEEPEST = 50  # lists and objects inside of each other; a contact of a lead has four
+TOO_DEEP = f"The value has more than {DEEPEST} lists or objects inside of each other."
 
 
 class Row(NamedTuple):
@@ -75,7 +77,17 @@ def _bad_cell(cells: Sequence[Cell], header: Sequence[str], limits: Limits) -> B
     for column, cell in zip(header, cells, strict=True):
         if isinstance(cell, str) and len(cell) > limits.cell_characters:
             return Bad("cell_too_long", f"The cell has more than {limits.cell_characters:,} characters.", column, cell)
+        if is_too_deep(cell):
+            return Bad("too_deep", TOO_DEEP, column)
     return None
+
+
+def is_too_deep(value: Cell, deepest: int = DEEPEST) -> bool:
+    """Whether more lists and objects lie inside of each other than any row needs: whoever walks them has no limit."""
+    if not isinstance(value, list | dict):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return deepest == 0 or any(is_too_deep(part, deepest - 1) for part in parts)
 
 
 def named_columns(names: Sequence[str], limits: Limits) -> tuple[str, ...]:

@@ -83,6 +83,12 @@ def test_flags_are_said_in_words(text: str, flag: bool) -> None:
         flag_of(f"{text}?")
 
 
+def test_a_list_that_is_nested_too_deeply_is_refused() -> None:
+    for field in (USERS, TEXTS):
+        with pytest.raises(Bad, match="more than 50 lists"):
+            custom_of(field, "[" * 900 + "]" * 900, ColumnOptions(""))
+
+
 def test_only_a_separator_that_is_given_divides_what_may_hold_any_text() -> None:
     assert custom_of(TEXTS, "a; b", ColumnOptions("")) == "a; b"
     assert custom_of(TEXTS, "a; b;", ColumnOptions("", separator=";")) == ["a", "b"]

@@ -86,6 +86,18 @@ def test_rows_that_cannot_be_imported_are_told_with_line_column_value_and_reason
     assert len(lines) == 4
 
 
+@pytest.mark.parametrize("depth", [100, 900])
+def test_a_line_that_is_nested_too_deeply_is_told_and_leaves_the_others_alone(
+    api: APIClient, status: LeadStatus, depth: int
+) -> None:
+    deep = '{"contacts": [{"name": ' + "[" * depth + "]" * depth + "}]}"
+    text = f'{{"name": "A"}}\n{deep}\n{{"name": "B"}}\n'
+    shown = send(api, text, path=f"{PATH}preview/", name="leads.jsonl")
+    assert "too_deep" in json.dumps(shown)
+    finished(send(api, text, name="leads.jsonl", max_failure_ratio=1))
+    assert sorted(Lead.objects.values_list("name", flat=True)) == ["A", "B"]
+
+
 @pytest.mark.parametrize(
     ("policy", "counts", "names"),
     [

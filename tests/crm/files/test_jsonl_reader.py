@@ -15,6 +15,11 @@ from tests.crm.files.helpers import read, small_limits
 from tests.crm.files.streams import OneLine
 
 
+def nested(n: int) -> bytes:
+    """A line with so many lists and objects inside of each other in `a`."""
+    return b'{"a": ' + b'[{"a": ' * (n // 2) + (b"[]" if n % 2 else b"1") + b"}]" * (n // 2) + b"}"
+
+
 def problem_of(line: bytes) -> RowProblem:
     """The problem of a line between two good ones."""
     _, rows = read(b'{"a": 1}\n' + line + b'\n{"a": 2}\n', format="jsonl")
@@ -22,6 +27,11 @@ def problem_of(line: bytes) -> RowProblem:
     assert isinstance(rows[1], RowProblem)
     assert (rows[1].number, rows[1].line) == (2, 2)
     return rows[1]
+
+
+def test_as_much_as_any_row_needs_may_lie_inside_of_each_other() -> None:
+    (row,) = read(nested(50), format="jsonl")[1]
+    assert isinstance(row, Row)
 
 
 def test_the_header_is_made_of_all_keys_in_the_order_of_their_appearance() -> None:
@@ -39,7 +49,10 @@ def test_the_header_is_made_of_all_keys_in_the_order_of_their_appearance() -> No
     [
         (b'{"a": 1', "not_json", None),
         (b"a,b", "not_json", None),
-        (b"[" * 100_000, "not_json", None),
+        (b"[" * 100_000, "too_deep", None),
+        (nested(100_000), "too_deep", None),
+        (nested(500), "too_deep", "a"),
+        (nested(51), "too_deep", "a"),
         (b'["a"]', "not_an_object", None),
         (b"null", "not_an_object", None),
         (b'{"a": 1, "b": 2, "a": 3}', "duplicate_key", "a"),
