@@ -1,7 +1,7 @@
 """The rows of a file, read and staged by COPY before the first of them is merged."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from uuid import UUID
 
@@ -18,10 +18,11 @@ from crm.files.encodings import fallbacks_of
 from crm.files.opening import Options, Table
 from crm.files.problems import FileProblem
 from crm.files.rows import RowProblem
-from crm.import_fields import Fields
+from crm.import_fields import Fields, Mapped, field_of
 from crm.import_rows import ImportReader, RowFault
 
 PIECE = 5_000  # rows staged in one transaction, so that a crash or a pause costs no more than reading them again
+_SHOWN_NAME = 100  # characters of a column's name
 
 _COLUMNS = ("action_id", "number", "line", "data", "code", "message", "column_name", "value")
 # In the order of the file.
@@ -52,7 +53,7 @@ def options_of(params: dict) -> Options:
 def stage(action: BulkAction) -> bool:
     """Read what is not staged yet; False where somebody else does that, or the job is not loading any more.
 
-    Raises `JobImpossible` where the file cannot be read to its end: then no row of it is imported.
+    Raises `JobImpossible` where the file cannot be read to its end, or a field of it is gone: then no row is imported.
     """
     upload = Upload.objects.filter(pk=action.params["upload_id"]).first()
     if upload is None:
@@ -72,6 +73,7 @@ def stage(action: BulkAction) -> bool:
 
 def _read(action: BulkAction, table: Table, after: int) -> Iterator[Staged]:
     fields = Fields(action.organization_id, action.params["records"])
+    _refuse_gone_fields(fields, action.params["mapping"])
     reader = ImportReader(
         action.organization_id, fields, table.header, action.params["mapping"], action.params.get("required", ())
     )
@@ -84,6 +86,15 @@ def _read(action: BulkAction, table: Table, after: int) -> Iterator[Staged]:
             yield row.number, row.line, None, read.code, read.message, read.column, read.value
         else:
             yield row.number, row.line, json.dumps(read, ensure_ascii=False), None, None, None, None
+
+
+def _refuse_gone_fields(fields: Fields, mapping: Mapping[str, Mapped]) -> None:
+    """A custom field may be deleted between the request and the reading."""
+    for column, mapped in mapping.items():
+        if field_of(mapped) not in fields.known:
+            raise JobImpossible(
+                "field_gone", f"The custom field of the column {column[:_SHOWN_NAME]!r} has been deleted."
+            )
 
 
 @transaction.atomic

@@ -94,6 +94,21 @@ def test_a_cancel_while_rows_are_read_imports_nothing(membership: Membership, mo
     check_invariant(action)
 
 
+@pytest.mark.parametrize("records", ["leads", "contacts"])
+def test_a_field_that_is_deleted_before_the_file_is_read_ends_the_import_with_its_column(
+    membership: Membership, records: str
+) -> None:
+    field = factories.CustomFieldFactory.create(
+        organization=membership.organization, object_type="contact", name="Size"
+    )
+    action = import_of(membership, "Name,custom.Size\nA,5\n", records=records)
+    field.delete()
+    action = run_to_end(action)
+    assert (action.status, action.error_code) == (Status.ERROR, "field_gone")
+    assert "'custom.Size'" in action.error_message
+    assert not ImportRow.objects.filter(action=action.pk).exists()
+
+
 def stopping_at(
     monkeypatch: pytest.MonkeyPatch, n_steps: int, stop: Callable[..., object], **given: object
 ) -> list[Elsewhere]:
