@@ -2,6 +2,7 @@
 job's order."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache, partial
@@ -25,10 +26,12 @@ _READ_DATES = {FieldType.DATE: date.fromisoformat, FieldType.DATETIME: datetime.
 
 
 def _custom_header(fields: Mapping[str, CustomField]) -> dict[str, str]:
-    """What the column of each field is called, by its key: `custom.<name>`; by its id where two have the same name."""
-    names = [field.name for field in fields.values()]
+    """What the column of each field is called, by its key: `custom.<name>`; by its id where two have the same name, or
+    where the name looks like an id."""
+    n_called = Counter(field.name for field in fields.values())
     return {
-        key: _CUSTOM + (field.name if names.count(field.name) == 1 else f"cf_{key}") for key, field in fields.items()
+        key: _CUSTOM + (field.name if n_called[field.name] == 1 and field.name[:3] != "cf_" else f"cf_{key}")
+        for key, field in fields.items()
     }
 
 

@@ -1,7 +1,7 @@
 """What the columns of somebody's file may be mapped to, and how each of them is read."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
@@ -141,12 +141,11 @@ class Fields:
     def suggest(self, header: Sequence[str]) -> dict[str, Mapped]:
         """The mapping that the names of the columns suggest."""
         found = {header[place]: field for place, field in suggest(header, self.records).items()}
-        names = {field.name.casefold(): name for name, field in reversed(self.custom.items())}
-        for column in header:
-            plain = column.strip().casefold()
-            own = self.name_of(column) or names.get(plain) or names.get(plain.removeprefix("custom."))
-            if own and own in self.custom and own not in found.values():
-                found[column] = own
+        for custom_field_of in self._ways_to_say():
+            for column in header:
+                own = custom_field_of(column)
+                if own in self.custom and own not in found.values() and found.get(column) not in self.custom:
+                    found[column] = own
         # Whoever lists all contacts says nothing new of one of them (`primary_email`, in exports).
         lists_contacts = "lead.contacts" in found.values()
         return {
@@ -154,6 +153,18 @@ class Fields:
             for column, field in found.items()
             if self.name_of(field) and not (lists_contacts and field.startswith("contact."))
         }
+
+    def _ways_to_say(self) -> Iterator[Callable[[str], str | None]]:
+        """What finds a custom field by the name of a column, the most exact way first: names may differ in case alone.
+
+        Of leads and contacts with the same name those of leads come first, as exports of leads have them.
+        """
+        yield self.name_of
+        of_leads_first = sorted(self.custom, key=lambda name: not name.startswith(_CUSTOM[FieldObject.LEAD]))
+        for prefix in ("custom.", ""):  # as exports call them, and as people do
+            yield {prefix + self.custom[name].name: name for name in reversed(of_leads_first)}.get
+        alike = {self.custom[name].name.casefold(): name for name in reversed(of_leads_first)}
+        yield lambda column: alike.get(column.casefold().removeprefix("custom.")) or alike.get(column.casefold())
 
     def name_of(self, wanted: object) -> str | None:
         """`lead.name`, `lead.custom.<key>`, `custom.cf_<key>`: the one spelling that is stored."""
