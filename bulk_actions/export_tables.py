@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from crm.import_parts import SEPARATORS
 from crm.models import FieldObject
 
 
@@ -50,10 +51,13 @@ def _first(table: str, column: str, person: str) -> str:
     return f"(SELECT {column} FROM {table} WHERE contact_id = {person}.id ORDER BY position, id LIMIT 1)"
 
 
-def _others(table: str, column: str) -> str:
+def _some(column: str, which: str) -> str:
+    """Some of a contact's addresses, numbers or URLs in one text: a list in JSON where an import would cut one."""
+    cut = rf"'^\[|{SEPARATORS[f'{column}s']}' COLLATE pg_unicode_fast"
     return (
-        f"(SELECT string_agg({column}, ', ' ORDER BY position, id) FROM (SELECT * FROM {table} "
-        f"WHERE contact_id = row.id ORDER BY position, id OFFSET 1) AS other)"
+        f"(SELECT CASE WHEN bool_or({column} ~ {cut}) THEN json_agg({column} ORDER BY position, id)::text "
+        f"ELSE string_agg({column}, ', ' ORDER BY position, id) END FROM (SELECT * FROM crm_contact{column} "
+        f"WHERE contact_id = row.id ORDER BY position, id {which}) AS chosen)"
     )
 
 
@@ -127,9 +131,9 @@ _OF_CONTACTS = (
     Column("title", "row.title"),
     Column("email", _first("crm_contactemail", "email", "row")),
     Column("phone", _first("crm_contactphone", "phone", "row")),
-    Column("url", _first("crm_contacturl", "url", "row")),
-    Column("other_emails", _others("crm_contactemail", "email")),
-    Column("other_phones", _others("crm_contactphone", "phone")),
+    Column("url", _some("url", "LIMIT 1")),
+    Column("other_emails", _some("email", "OFFSET 1")),
+    Column("other_phones", _some("phone", "OFFSET 1")),
     *ADDRESS,
     *_WHO_AND_WHEN,
     Column("external_id", "row.external_id", on_request=True),

@@ -105,19 +105,21 @@ def country_of(text: str) -> str:
     return code
 
 
-# The key of the value in an object, its type unless one is given, how it is read, and what separates texts.
-_REACHES: Mapping[str, tuple[str, str, Callable[[str], str], str]] = {
-    "emails": ("email", "office", email_of, r"[,;\s]+"),
-    "phones": ("phone", "office", phone_of, r"[,;\n]+"),
-    "urls": ("url", "url", url_of, r"\s+"),
+# What divides several in one text, in Python and in PostgreSQL. Of a number `;ext=` is a part, as it is stored.
+SEPARATORS: Mapping[str, str] = {"emails": r"[,;\s]", "phones": r"[,\n]|;(?!ext=)", "urls": r"\s"}
+# The key of the value in an object, its type unless one is given, and how it is read.
+_REACHES: Mapping[str, tuple[str, str, Callable[[str], str]]] = {
+    "emails": ("email", "office", email_of),
+    "phones": ("phone", "office", phone_of),
+    "urls": ("url", "url", url_of),
 }
 
 
 def read_reaches(name: str, cell: Cell, separator: str | None = None) -> list[dict[str, str]]:
     """The `emails`, `phones` or `urls` of a contact, each `{"text", "type"}` (`crm.merging.Reach`)."""
-    key, default_type, read, separators = _REACHES[name]
+    key, default_type, read = _REACHES[name]
     found = []
-    for item in _listed(cell, re.escape(separator) if separator else separators):
+    for item in _listed(cell, re.escape(separator) if separator else SEPARATORS[name]):
         said, type_ = (item.get(key), item.get("type")) if isinstance(item, dict) else (item, None)
         if not isinstance(said, str) or not said.strip():
             raise Bad("bad_list", f"Each item must be a text, or an object with {key} and type.")

@@ -228,6 +228,36 @@ def test_all_contacts_of_leads_come_back_to_the_byte(
     assert content_of(exported(api, **asked), form) == content_of(before, form)
 
 
+# Numbers and URLs with what an import would cut a list at, or take for one.
+PHONES = (
+    "+81312345678;ext=5", "+81312345679", "03-1234-5671, then 2", "0312345672; ask", "call\nme", "[1]", '["2"]', '"3"',
+    "a\\b", ";ext=", "x;ext=5;y", ",", "代表　03-1234-5673", "=1+1", "'5",
+)  # fmt: skip
+URLS = ("https://x.example/a b", "https://x.example/a\u3000b", "[x]", '["x"]', "https://x.example/?a=1,2;3", "=x")
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_numbers_and_urls_come_back_whole_whatever_they_hold(api: APIClient, status: LeadStatus, form: str) -> None:
+    pairs = [(first, second) for first in PHONES for second in PHONES if first != second]
+    for number, phones in enumerate(pairs):
+        lead = factories.LeadFactory.create(
+            organization=status.organization, status=status, name=f"L{number}", external_id=f"e-{number}"
+        )
+        person = factories.ContactFactory.create(lead=lead, external_id=f"c-{number}")
+        for place, phone in enumerate(("0120-000-000", *phones)):
+            person.phones.create(organization=lead.organization, position=place, phone=phone)
+        person.urls.create(organization=lead.organization, url=URLS[number % len(URLS)], position=0)
+    names = ("lead_external_id", "lead_name", "external_id", "name", "phone", "url", "other_phones")
+    mapping = {name: OF_CONTACTS[name] for name in names}
+    asked = {"format": form, "type": "contacts", "fields": list(mapping)}
+    before = exported(api, **asked)
+    wipe()
+    imported(api, before, form, mapping=mapping, match=["external_id"])
+    assert content_of(exported(api, **asked), form) == content_of(before, form)
+    stored = ContactPhone.objects.filter(position__gt=0).order_by("contact__external_id", "position")
+    assert sorted(set(stored.values_list("phone", flat=True))) == sorted(PHONES)
+
+
 # What every record gets anew, and what is computed.
 NEW = {"id", "lead_id", "organization_id", "html_url", "contact_ids"} | {
     f"{word}_{end}" for word in ("created", "updated") for end in ("by", "by_name")

@@ -22,6 +22,7 @@ from tests import factories
         ("emails", ["a@x.example"], ["a@x.example"]),
         ("phones", "+81 3 1234 5678, 0120-000-000\n", ["+81312345678", "0120-000-000"]),
         ("phones", '["(415) 555 0100 x5"]', ["(415) 555 0100 x5"]),
+        ("phones", "+81312345678;ext=5;0120-000-000;ext=", ["+81312345678;ext=5", "0120-000-000;ext="]),
         ("urls", "https://a.example/?a=1,2;3\nhttps://b.example", ["https://a.example/?a=1,2;3", "https://b.example"]),
     ],
 )
