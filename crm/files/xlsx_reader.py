@@ -1,4 +1,8 @@
-"""Reads one sheet of an XLSX file: the first visible one, or that with a given name. Macros are not looked at."""
+"""Reads one sheet of an XLSX file: the first visible one, or that with a given name. Macros are not looked at.
+
+The first one goes on in those behind it where they are called and begin as our exports have them: Sheet1, Sheet2, …,
+each with the same header.
+"""
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
@@ -16,6 +20,7 @@ from crm.files.xlsx_numbers import Meaning, cell_formats
 from crm.files.xlsx_package import broken_zip_refused, elements_of, open_package, related_parts
 from crm.files.xlsx_sheet import sheet_rows
 from crm.files.xlsx_strings import SharedStrings
+from crm.files.xlsx_writer import SHEET
 
 
 class XlsxReader:
@@ -32,33 +37,37 @@ class XlsxReader:
             if workbook is None:
                 raise FileProblem("broken_file", "The file is a ZIP archive, but no XLSX file.")
             parts = related_parts(self._archive, workbook)
-            self._part, self._epoch = _find_sheet(self._archive, workbook, parts, sheet)
+            self._sheets, self._epoch = _find_sheets(self._archive, workbook, parts, sheet)
             self._formats = _formats(self._archive, _part_of_kind(parts, "styles"))
             self._strings = opened.enter_context(closing(SharedStrings()))
             if (part := _part_of_kind(parts, "sharedStrings")) is not None:
                 with self._archive.open(part) as strings:
                     self._strings.read(strings, limits.row_characters)
-            with closing(self._sheet_rows()) as rows:
+            with closing(self._sheet_rows(self._sheets[0])) as rows:
                 first = next(rows, None)
             if first is None:
                 raise FileProblem("no_header", "The sheet has no header.")
             if isinstance(first[1], Bad):
                 raise FileProblem(first[1].code, f"The header cannot be read. {first[1].message}")
+            self._first_row = first[1]
             self.header = named_columns([cell if isinstance(cell, str) else str(cell) for cell in first[1]], limits)
             self._opened = opened.pop_all()
 
     def records(self) -> Iterator[tuple[int, list[Cell] | Bad]]:
         with broken_zip_refused():
-            rows = self._sheet_rows()
-            next(rows)
-            for line, cells in rows:
-                yield line, cells if isinstance(cells, Bad) else self._fitted(cells)
+            for sheet in self._sheets:
+                with closing(self._sheet_rows(sheet)) as rows:
+                    first = next(rows, None)
+                    if first is None or first[1] != self._first_row:
+                        return
+                    for line, cells in rows:
+                        yield line, cells if isinstance(cells, Bad) else self._fitted(cells)
 
     def close(self) -> None:
         self._opened.close()
 
-    def _sheet_rows(self) -> Generator[tuple[int, list[Cell] | Bad], None, None]:
-        with self._archive.open(self._part) as stream:
+    def _sheet_rows(self, part: str) -> Generator[tuple[int, list[Cell] | Bad], None, None]:
+        with self._archive.open(part) as stream:
             for line, cells in sheet_rows(stream, self._strings, self._formats, self._epoch, self._limits):
                 if not isinstance(cells, Bad) and not self._raw:
                     cells = [unguard(cell) if isinstance(cell, str) else cell for cell in cells]
@@ -76,19 +85,24 @@ def _part_of_kind(parts: dict[str, tuple[str, str]], kind: str) -> str | None:
     return next((part for its_kind, part in parts.values() if its_kind == kind), None)
 
 
-def _find_sheet(
+def _find_sheets(
     archive: ZipFile, workbook: str, parts: dict[str, tuple[str, str]], wanted: str | None
-) -> tuple[str, datetime]:
-    """The sheet's part, and the day from which the workbook counts."""
-    epoch, found = WINDOWS_EPOCH, None
+) -> tuple[list[str], datetime]:
+    """The sheet's part, those in which it may go on, and the day from which the workbook counts."""
+    epoch = WINDOWS_EPOCH
+    found: list[str] = []
+    goes_on = False
     for _, name, attributes in elements_of(archive, workbook):
         if name == "workbookPr" and attributes.get("date1904") in ("1", "true"):
             epoch = MAC_EPOCH
-        elif name == "sheet" and found is None and _is_wanted(attributes, wanted):
+        elif name == "sheet" and _is_wanted(attributes, wanted) and (goes_on or not found):
             reference = next((value for key, value in attributes.items() if key.endswith(":id")), "")
             kind, part = parts.get(reference, ("", ""))
-            found = part if kind == "worksheet" else None
-    if found is not None:
+            if kind == "worksheet":
+                is_next = attributes.get("name") == f"{SHEET}{len(found) + 1}"
+                goes_on = wanted is None and is_next and part not in found
+                found += [part] if goes_on or not found else []
+    if found:
         return found, epoch
     if wanted is not None:
         raise FileProblem("no_sheet", f"The file has no sheet {wanted!r}.")

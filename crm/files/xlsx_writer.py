@@ -17,6 +17,7 @@ from crm.files.encoders import Guard
 from crm.files.problems import FileProblem
 from crm.files.values import DateFormat, cell_text
 
+SHEET = "Sheet"  # what each is called, with its number behind
 ROWS_OF_A_SHEET = 1_048_576  # Excel's own limits
 LONGEST_CELL = 32_767  # characters, of which Excel counts most emoji as two
 _SHOWN_NAME = 100  # characters of a column's name
@@ -57,7 +58,7 @@ def write_xlsx(
 
 
 def _new_sheet(book: Workbook, header: Sequence[str], guard: Guard) -> WriteOnlyWorksheet:
-    sheet = book.create_sheet(f"Sheet{len(book.worksheets) + 1}")
+    sheet = book.create_sheet(f"{SHEET}{len(book.worksheets) + 1}")
     sheet.append([_cell(sheet, name, DateFormat.ORIGINAL, 0, name) for name in guard(header)])
     return sheet
 

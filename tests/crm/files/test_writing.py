@@ -137,6 +137,8 @@ def test_a_full_sheet_is_followed_by_another_with_the_same_header() -> None:
     book = load_workbook(out)
     assert [[row[0] for row in sheet.values] for sheet in book.worksheets] == [["a", 0, 1], ["a", 2, 3], ["a", 4]]
     assert cells_of(out.getvalue(), options=Options(sheet="Sheet2")) == [(2,), (3,)]
+    assert cells_of(out.getvalue()) == [(0,), (1,), (2,), (3,), (4,)]
+    assert [row.number for row in read(out.getvalue(), after=2)[1]] == [3, 4, 5]
 
 
 def test_a_text_too_long_for_xlsx_is_refused_and_leaves_no_files() -> None:

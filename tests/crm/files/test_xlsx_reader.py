@@ -216,6 +216,52 @@ def test_the_first_visible_sheet_or_the_named_one_is_read() -> None:
     assert refusal(data, Options(sheet="None")).code == "no_sheet"
 
 
+@pytest.mark.parametrize(
+    ("sheets", "read_of"),
+    [
+        ([("Sheet1", "a"), ("Sheet2", "a"), ("Sheet3", "a")], [1, 2, 3]),
+        ([("Sheet1", "a"), ("Sheet2", "b"), ("Sheet3", "a")], [1]),
+        ([("Sheet1", "a"), ("Sheet3", "a")], [1]),
+        ([("Sheet1", "a"), ("Notes", "a"), ("Sheet2", "a")], [1]),
+        ([("Sheet1", "a"), ("Sheet2", None), ("Sheet3", "a")], [1]),
+        ([("Jan", "a"), ("Feb", "a")], [1]),
+        ([("Sheet2", "a"), ("Sheet3", "a")], [1]),
+    ],
+)
+def test_a_sheet_goes_on_in_those_that_are_called_and_begin_as_in_exports(
+    sheets: list[tuple[str, str | None]], read_of: list[int]
+) -> None:
+    book = Workbook()
+    book.remove(book.active)
+    for number, (title, name) in enumerate(sheets, start=1):
+        page = book.create_sheet(title)
+        if name is not None:
+            page.append([name])
+            page.append([number])
+    assert cells_of(saved(book)) == [(number,) for number in read_of]
+    assert cells_of(saved(book), options=Options(sheet=sheets[0][0])) == [(1,)]
+
+
+def test_no_part_is_read_twice_however_often_it_is_listed() -> None:
+    def again(xml: bytes) -> bytes:
+        listed = xml[xml.index(b"<sheet ") : xml.index(b"</sheets>")]
+        return xml.replace(listed, listed + listed.replace(b"Sheet1", b"Sheet2"))
+
+    assert cells_of(changed(sheet(["a"], [1], title="Sheet1"), again, "xl/workbook.xml")) == [(1,)]
+
+
+def test_the_rows_of_all_sheets_count() -> None:
+    book = Workbook()
+    book.remove(book.active)
+    for title in ("Sheet1", "Sheet2"):
+        for row in ("a", 1, 2):
+            (book[title] if title in book else book.create_sheet(title)).append([row])
+    assert len(cells_of(saved(book), limits=small_limits(rows=4))) == 4
+    with pytest.raises(FileProblem) as caught:
+        read(saved(book), limits=small_limits(rows=3))
+    assert caught.value.code == "too_many_rows"
+
+
 def test_guarded_texts_are_read_as_they_were_and_raw_ones_as_they_stand() -> None:
     data = sheet(["a"], ["'=1"], [-5])
     assert cells_of(data) == [("=1",), (-5,)]
