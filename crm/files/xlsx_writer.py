@@ -65,12 +65,10 @@ def _new_sheet(book: Workbook, header: Sequence[str], guard: Guard) -> WriteOnly
 
 def _cell(sheet: WriteOnlyWorksheet, value: object, dates: DateFormat, row: int, column: str) -> object:
     """What openpyxl is to write: never a formula, whatever the text is."""
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < _EXACT):
         return value
-    if isinstance(value, int) and abs(value) < _EXACT:
-        return value
-    if isinstance(value, Decimal):
-        return float(value)
+    if isinstance(value, float) or (isinstance(value, Decimal) and Decimal(repr(float(value))) == value):
+        return _real_cell(sheet, float(value))
     if dates is DateFormat.EXCEL and isinstance(value, date | time) and _is_in_calendar(value):
         return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
     text = cell_text(value, dates)
@@ -83,6 +81,15 @@ def _cell(sheet: WriteOnlyWorksheet, value: object, dates: DateFormat, row: int,
     # By the front door openpyxl would make a formula or an error of it, or cut it off behind so many characters.
     cell = WriteOnlyCell(sheet)
     cell._value, cell.data_type = escaped, "s"
+    return cell
+
+
+def _real_cell(sheet: WriteOnlyWorksheet, value: float) -> object:
+    """A number with all of its digits, up to 17: openpyxl writes 16. A spreadsheet shows 15, and keeps them all."""
+    if float(f"{value:.16g}") == value:
+        return value
+    cell = WriteOnlyCell(sheet)
+    cell._value, cell.data_type = repr(value), "n"
     return cell
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 from openpyxl.worksheet._writer import ALL_TEMP_FILES
@@ -128,6 +128,27 @@ def test_texts_in_xlsx_are_never_formulas_nor_errors_nor_cut() -> None:
     assert limits_off == [
         ("=1+1", "#N/A", "'=x", "_x000D_", "a\r\nb\x0b", " x ", "\r" * 32_000, str(10**15), 12.5, True, "")
     ]
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=12)
+)
+@example(123456789.12345678)
+@example(0.30000000000000004)
+@example(Decimal("0.1"))
+@example(Decimal("12345678901234567890.123"))
+def test_no_number_is_altered_in_xlsx(number: float | Decimal) -> None:
+    [(found,)] = cells_of(written("xlsx", ["a"], [[number]]))
+    assert Decimal(found if isinstance(found, str) else repr(found)) == (
+        number if isinstance(number, Decimal) else Decimal(repr(number))
+    )
+
+
+def test_a_number_that_a_spreadsheet_can_hold_is_one_however_many_digits_it_has() -> None:
+    data = written("xlsx", ["a", "b"], [[0.30000000000000004, Decimal("12345678901234567.1")]])
+    real, decimal = next(load_workbook(io.BytesIO(data)).active.iter_rows(min_row=2))
+    assert (real.data_type, real.value, decimal.data_type) == ("n", 0.30000000000000004, "s")
 
 
 def test_a_full_sheet_is_followed_by_another_with_the_same_header() -> None:
