@@ -17,6 +17,7 @@ from crm.custom_values import Stored, show_value
 from crm.files.values import DateFormat
 from crm.ids import close_id
 from crm.models import CustomField, FieldType
+from crm.text import composed
 
 _CUSTOM = "custom."
 _OF_FEW = ("stat", "pipe", "user")  # of which an organization has few: their ids are spelled once
@@ -28,9 +29,9 @@ _READ_DATES = {FieldType.DATE: date.fromisoformat, FieldType.DATETIME: datetime.
 def _custom_header(fields: Mapping[str, CustomField]) -> dict[str, str]:
     """What the column of each field is called, by its key: `custom.<name>`; by its id where two have the same name, or
     where the name looks like an id."""
-    n_called = Counter(field.name for field in fields.values())
+    n_called = Counter(composed(field.name) for field in fields.values())
     return {
-        key: _CUSTOM + (field.name if n_called[field.name] == 1 and field.name[:3] != "cf_" else f"cf_{key}")
+        key: _CUSTOM + (field.name if n_called[composed(field.name)] == 1 and field.name[:3] != "cf_" else f"cf_{key}")
         for key, field in fields.items()
     }
 

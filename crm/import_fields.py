@@ -10,7 +10,7 @@ from crm.column_names import FIELDS, Records, suggest
 from crm.errors import FieldErrors
 from crm.import_dates import DateOrder
 from crm.models import CustomField, FieldObject, FieldType
-from crm.text import is_storable
+from crm.text import composed, is_storable
 
 # Ids are ours to give; contacts by themselves refer to their lead by its.
 KNOWN_FIELDS = tuple(name for name in FIELDS if name not in ("lead.id", "contact.id"))
@@ -75,7 +75,8 @@ class Fields:
         """The given mapping of column names to fields, checked; null leaves a column out. Raises `FieldErrors`."""
         problems: dict[str, object] = {}
         found: dict[str, Mapped] = {}
-        for column, wanted in mapping.items():
+        for name, wanted in mapping.items():
+            column = composed(name)
             path = f"mapping.{column[:_SHOWN_VALUE]}"
             if column not in header:
                 problems[path] = "The file has no such column."
@@ -162,8 +163,8 @@ class Fields:
         yield self.name_of
         of_leads_first = sorted(self.custom, key=lambda name: not name.startswith(_CUSTOM[FieldObject.LEAD]))
         for prefix in ("custom.", ""):  # as exports call them, and as people do
-            yield {prefix + self.custom[name].name: name for name in reversed(of_leads_first)}.get
-        alike = {self.custom[name].name.casefold(): name for name in reversed(of_leads_first)}
+            yield {prefix + composed(self.custom[name].name): name for name in reversed(of_leads_first)}.get
+        alike = {composed(self.custom[name].name).casefold(): name for name in reversed(of_leads_first)}
         yield lambda column: alike.get(column.casefold().removeprefix("custom.")) or alike.get(column.casefold())
 
     def name_of(self, wanted: object) -> str | None:

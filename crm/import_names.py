@@ -4,6 +4,7 @@ from uuid import UUID
 
 from crm.ids import close_id
 from crm.models import LeadStatus, Membership
+from crm.text import composed
 
 
 def statuses_by_name(organization_id: UUID) -> dict[str, str]:
@@ -11,7 +12,7 @@ def statuses_by_name(organization_id: UUID) -> dict[str, str]:
     found: dict[str, str] = {}
     for status in LeadStatus.objects.filter(organization=organization_id).order_by("position", "pk"):
         for name in (close_id("stat", status.pk), status.slug, status.label):
-            found.setdefault(name.casefold(), str(status.pk))
+            found.setdefault(composed(name).casefold(), str(status.pk))
     return found
 
 
@@ -22,7 +23,7 @@ def members_by_name(organization_id: UUID) -> dict[str, str]:
     members = Membership.objects.filter(organization=organization_id, is_active=True, user__is_active=True)
     for member in members.select_related("user").order_by("pk"):
         user = member.user
-        name = user.full_name.casefold()
+        name = composed(user.full_name).casefold()
         if name in found:
             doubled.add(name)
         for known in (close_id("user", user.pk).casefold(), user.email.casefold(), name):

@@ -38,6 +38,7 @@ from crm.models import (
     SourcePlatform,
     SourceType,
 )
+from crm.text import composed
 
 _SHOWN_VALUE = 100
 _WORDS: Mapping[str, Sequence[str]] = {
@@ -218,13 +219,13 @@ class ImportReader:
         return self._cleaned[known]
 
     def _status(self, text: str) -> str:
-        key = self._statuses.get(text.casefold())
+        key = self._statuses.get(composed(text).casefold())
         if key is None:
             raise Bad("unknown_status", "There is no such lead status.")
         return key
 
     def _owner(self, text: str) -> str:
-        key = self._owners.get(text.casefold())
+        key = self._owners.get(composed(text).casefold())
         if key is None:
             raise Bad("unknown_owner", "No active member has this email address, name or id.")
         return key

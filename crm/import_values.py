@@ -9,6 +9,7 @@ from crm.import_dates import AmbiguousDate, iso_date, without_midnight
 from crm.import_fields import ColumnOptions
 from crm.import_parts import Bad, json_of, text_of
 from crm.models import CustomField, FieldType
+from crm.text import composed
 
 _LARGEST_WHOLE = 2**31 - 1
 _YES = ("true", "yes", "y", "1", "はい", "○")
@@ -56,7 +57,7 @@ def _parted(field: CustomField, text: str, separator: str | None) -> Cell:
     if text.startswith("["):
         with contextlib.suppress(ValueError):
             return json_of(text)
-    if separator is None and field.type == FieldType.CHOICES and text not in field.choices:
+    if separator is None and field.type == FieldType.CHOICES and _choice(field, text) not in field.choices:
         separator = _CHOICES_APART
     if separator is None or separator not in text:
         return text
@@ -69,6 +70,8 @@ def _one(field: CustomField, cell: Cell, options: ColumnOptions) -> object:
     text = text_of(cell) if isinstance(cell, bool | int | float) else cell
     if not isinstance(text, str) or field.type in _TEXTS:
         return text
+    if field.type == FieldType.CHOICES:
+        return _choice(field, text.strip())
     if field.type not in (FieldType.DATE, FieldType.DATETIME):
         return text.strip()
     try:
@@ -76,6 +79,13 @@ def _one(field: CustomField, cell: Cell, options: ColumnOptions) -> object:
     except AmbiguousDate:
         raise Bad("ambiguous_date", "Say by date_format whether the day or the month comes first.") from None
     return without_midnight(date) if field.type == FieldType.DATE else date
+
+
+def _choice(field: CustomField, text: str) -> str:
+    """The choice that `text` is, letter for letter or composed; else `text`, for the field to refuse."""
+    if text in field.choices:
+        return text
+    return next((choice for choice in field.choices if composed(choice) == composed(text)), text)
 
 
 def _number(text: str) -> int | float:

@@ -1,6 +1,7 @@
 """What every stored text must be, whichever way it came in."""
 
 import re
+import unicodedata
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -26,6 +27,11 @@ def clean_text(value: object, *, path: str, limit: int = LONGEST_TEXT) -> str:
     if not is_storable(value):
         raise FieldErrors({path: "Value contains characters that cannot be stored."})
     return value
+
+
+def composed(text: str) -> str:
+    """`text` in NFC, for comparing: macOS takes letters and their marks apart, which nobody sees."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_email(text: str) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from crm.files.limits import Limits
 from crm.files.problems import FileProblem
-from crm.text import is_storable
+from crm.text import composed, is_storable
 
 # What JSON can say, whatever the format: dates are ISO 8601 texts. An empty cell is "", or None in JSONL.
 Cell = str | int | float | bool | list | dict | None
@@ -91,11 +91,11 @@ def is_too_deep(value: Cell, deepest: int = DEEPEST) -> bool:
 
 
 def named_columns(names: Sequence[str], limits: Limits) -> tuple[str, ...]:
-    """The header, trimmed and without unnamed columns at its end. Raises `FileProblem`.
+    """The header, trimmed, in NFC and without unnamed columns at its end. Raises `FileProblem`.
 
     Spreadsheets leave unnamed columns behind the last one; anywhere else a name has been forgotten.
     """
-    header = [name.strip() for name in names]
+    header = [composed(name.strip()) for name in names]
     while header and not header[-1]:
         header.pop()
     if len(header) > limits.columns:

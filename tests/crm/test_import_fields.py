@@ -1,12 +1,17 @@
 """Columns of somebody's file, found among the custom fields of an organization."""
 
 from collections.abc import Callable
+from io import BytesIO
+from unicodedata import normalize
 
 import pytest
 
 from bulk_actions.export_columns import _custom_header
+from crm.files.opening import open_table
 from crm.import_fields import Fields
-from crm.models import CustomField, Organization
+from crm.import_parts import plain_text
+from crm.import_rows import ImportReader
+from crm.models import CustomField, FieldType, LeadStatus, Organization
 from tests import factories
 
 Make = Callable[[str, str], CustomField]
@@ -68,3 +73,40 @@ def test_every_column_of_an_export_comes_back_into_its_own_field(
     header = _custom_header(fields)
     found = Fields(organization.pk, "leads").suggest(list(header.values()))
     assert found == {header[key]: said(field) for key, field in fields.items()}
+
+
+def apart(text: str) -> str:
+    """As macOS writes it: letters and their marks taken apart."""
+    assert normalize("NFD", text) != text
+    return normalize("NFD", text)
+
+
+def test_names_are_found_whether_letters_and_marks_are_taken_apart_or_not(status: LeadStatus, make: Make) -> None:
+    organization = status.organization
+    factories.LeadStatusFactory.create(organization=organization, label="Gewählt")
+    owner = factories.UserFactory.create(first_name="Zoë", last_name="Åberg")
+    factories.MembershipFactory.create(organization=organization, user=owner)
+    field = make("lead", apart("Größe"))
+    field.type, field.choices, field.accepts_multiple_values = FieldType.CHOICES, [apart("müde"), "が"], True
+    field.save()
+    text = apart("Name,Status,Owner,Größe\nA,GEWÄHLT,Zoë Åberg,が;müde\n")
+    with open_table(BytesIO(text.encode())) as table:
+        [row] = table.rows()
+    fields = Fields(organization.pk, "leads")
+    mapping = fields.suggest(table.header)
+    assert mapping["Größe"] == said(field)
+    assert fields.read(table.header, {apart("Größe"): said(field)}) == {"Größe": said(field)}
+    read = ImportReader(organization.pk, fields, table.header, mapping).read(row.cells)
+    assert isinstance(read, dict), read
+    assert (read["lead"]["owner_id"], read["lead_custom"]) == (str(owner.pk), {field.key: ["が", apart("müde")]})
+    assert read["lead"]["status_id"] != str(status.pk)
+
+
+def test_a_name_of_a_field_and_the_same_taken_apart_are_two_columns(organization: Organization, make: Make) -> None:
+    fields = {field.key: field for field in (make("lead", "Größe"), make("lead", apart("Größe")))}
+    header = list(_custom_header(fields).values())
+    assert list(Fields(organization.pk, "leads").suggest(header).values()) == [said(field) for field in fields.values()]
+
+
+def test_texts_stay_as_they_were_written() -> None:
+    assert plain_text("lead.name", apart("Größe")) == apart("Größe")
