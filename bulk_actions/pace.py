@@ -14,11 +14,12 @@ _LOOK_AGAIN_SECONDS = 1.0  # at the latest: the ceiling may have been changed
 class Pace:
     """Leads per transaction, steered so that one takes about so many seconds."""
 
-    def __init__(self, leads: int | None = None, seconds: float | None = None) -> None:
+    def __init__(self, leads: int | None = None, seconds: float | None = None, fewest: int = 1) -> None:
         """`leads`: how many the first transaction takes on; a stored batch where it is not said. `seconds`:
-        `BULK_BATCH_TARGET_SECONDS` where it is not said."""
+        `BULK_BATCH_TARGET_SECONDS` where it is not said. `fewest`: that each takes on, however long it takes."""
         self.leads = leads or settings.BULK_STORED_BATCH
         self._seconds = seconds or settings.BULK_BATCH_TARGET_SECONDS
+        self._fewest = fewest
 
     @property
     def batches(self) -> int:
@@ -29,7 +30,7 @@ class Pace:
         """Note what a transaction took; at most doubles or halves the next one."""
         if n_leads:
             aim = n_leads * self._seconds / max(seconds, 0.001)
-            self.leads = max(1, int(min(max(aim, self.leads / 2), self.leads * 2)))
+            self.leads = max(self._fewest, int(min(max(aim, self.leads / 2), self.leads * 2)))
 
 
 def allowance(action: BulkAction) -> tuple[int | None, float]:

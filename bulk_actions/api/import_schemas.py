@@ -38,7 +38,9 @@ class ReadingBody(serializers.Serializer):
     encoding = serializers.ChoiceField(
         ENCODINGS, required=False, allow_null=True, help_text="Of CSV that is not UTF-8; without it the bytes decide."
     )
-    sheet = serializers.CharField(required=False, allow_null=True, help_text="Of XLSX; without it the first one.")
+    sheet = serializers.CharField(
+        required=False, allow_null=True, help_text="Of XLSX; without it the first one, and those in which it goes on."
+    )
     raw = serializers.BooleanField(
         required=False, allow_null=True, help_text="The file has no quotes before texts that look like formulas."
     )

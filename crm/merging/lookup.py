@@ -42,6 +42,19 @@ _LIVE = {
 R = TypeVar("R", Company, Person)
 
 
+def _oldest(subject: Subject, is_wanted: str) -> str:
+    """A SELECT of the oldest records that one key leads to.
+
+    OFFSET 0, or the planner may walk through all records in the order of their age, which it takes for quick as long as
+    it has no statistics: 51 in place of 0.3 s for the first 20,000 rows of an organization.
+    """
+    return f"""
+        SELECT id FROM (
+            SELECT record.id, record.date_created FROM crm_{subject.value} AS record
+            WHERE record.organization_id = %(organization)s AND {is_wanted} AND {_LIVE[subject]} OFFSET 0) AS known
+        ORDER BY date_created, id LIMIT {_PER_KEY}"""
+
+
 def keys_of(rows: Sequence[Row], rules: Rules) -> list[RowKeys]:
     """What each row may be matched by."""
     said = [pair for row in rows for pair in _pairs(row)]
@@ -147,10 +160,7 @@ class _Search:
         _, column, key_of = _DETAILS[kind]
         sql = f"""
             SELECT found.id FROM unnest(%(keys)s::text[]) AS wanted (key) CROSS JOIN LATERAL (
-                SELECT id FROM crm_lead AS lead
-                WHERE organization_id = %(organization)s AND {key_of}({column}) = wanted.key
-                  AND {column} IS NOT NULL AND deleted_at IS NULL
-                ORDER BY date_created, id LIMIT {_PER_KEY}) AS found
+                {_oldest(Subject.LEAD, f"{key_of}({column}) = wanted.key AND {column} IS NOT NULL")}) AS found
         """
         return [key for (key,) in self._rows(sql, keys=keys)]
 
@@ -161,9 +171,7 @@ class _Search:
         if kind is Key.EXTERNAL_ID:
             sql = f"""
                 SELECT found.id FROM unnest(%(keys)s::text[]) AS wanted (key) CROSS JOIN LATERAL (
-                    SELECT id FROM crm_{subject} AS record
-                    WHERE organization_id = %(organization)s AND external_id = wanted.key AND {live}
-                    ORDER BY date_created, id LIMIT {_PER_KEY}) AS found
+                    {_oldest(self.subject, "external_id = wanted.key")}) AS found
             """
         else:
             sql = f"""

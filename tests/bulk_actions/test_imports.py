@@ -293,6 +293,23 @@ def test_batches_of_one_transaction_have_each_their_own_tally_and_are_taken_back
     assert (lead.name, Lead.objects.filter(deleted_at=None).count()) == (was, 1)
 
 
+def test_rows_matched_by_a_custom_field_go_many_at_once_however_long_that_takes(
+    membership: Membership, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction looks through all leads once: of few rows each there would be many."""
+    settings.BULK_STORED_BATCH = 2
+    settings.IMPORT_BATCH_TARGET_SECONDS = 0.001
+    apply_rows, at_once = file_imports.apply_rows, []
+    monkeypatch.setattr(
+        file_imports, "apply_rows", lambda action, ids: at_once.append(len(ids)) or apply_rows(action, ids)
+    )
+    field = factories.CustomFieldFactory.create(organization=membership.organization, name="Reference")
+    text = "Company,Reference\n" + "".join(f"L{number},{number}\n" for number in range(14))
+    action = import_of(membership, text, match=["custom"], match_field_id=str(field.pk))
+    assert counts_of(run_to_end(action))["created"] == 14
+    assert at_once == [1, 2, 4]
+
+
 def test_a_dry_run_that_is_cancelled_leaves_its_keys_to_the_purge(
     membership: Membership, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,3 +70,21 @@ def test_matching_walks_an_index(status: LeadStatus, key: str, table: str, colum
     assert index in plan
     assert plan.count("Cond") == 1
     assert "Filter" not in plan
+
+
+def test_an_external_id_is_looked_up_by_its_index_before_there_are_statistics(
+    membership: Membership, status: LeadStatus
+) -> None:
+    """Else by the leads in the order of their age, of which the planner hopes that the first few will do."""
+    Lead.objects.bulk_create(
+        Lead(organization=status.organization, status=status, external_id=f"x{number}") for number in range(3000)
+    )
+    rows = [Row(lead={"external_id": f"y{number}"}) for number in range(3)]
+    with CaptureQueriesContext(connection) as captured:
+        merge(membership, *rows, rules=Rules(match=(Key.EXTERNAL_ID,)))
+    [look_up] = [query["sql"] for query in captured if "external_id = wanted.key" in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {look_up}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "lead_external_id" in plan
+    assert "lead_organization_created" not in plan
