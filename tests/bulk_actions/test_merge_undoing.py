@@ -24,11 +24,11 @@ from tests.bulk_actions.helpers import (
     check_invariant,
     make_leads,
     run_to_end,
-    wait_for_a_waiter,
 )
 from tests.bulk_actions.importing import import_of
 from tests.bulk_actions.mailing import deliver
 from tests.crm.sequences.conftest import World
+from tests.sessions import wait_until_blocked
 from tests.smtp import Post
 
 pytestmark = [
@@ -163,7 +163,7 @@ def test_a_contact_that_is_being_changed_is_waited_for(membership: Membership, l
     with transaction.atomic():
         note(contact, membership)
         undoing = Elsewhere(undone, action)
-        wait_for_a_waiter()
+        wait_until_blocked()
     assert undoing.join() == (0, ["changed_since"])
     assert Contact.objects.filter(pk=contact.pk).exists()
 
@@ -218,7 +218,7 @@ def test_a_contact_that_is_being_put_into_a_sequence_is_waited_for(
     with transaction.atomic():
         Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
         undoing = Elsewhere(undone, action, force=True)
-        wait_for_a_waiter()
+        wait_until_blocked()
         contact.refresh_from_db()
         world.subscribe(world.sequence({}), contact)
     assert undoing.join() == (1, [])
@@ -289,7 +289,7 @@ def test_a_lead_that_is_being_deleted_is_waited_for_and_its_contact_stays_where_
     with transaction.atomic():
         delete_lead(lead_id=lead.pk, organization=membership.organization, by=membership.user)
         undoing = Elsewhere(undone, action)
-        wait_for_a_waiter()
+        wait_until_blocked()
     assert undoing.join() == (0, ["value_gone"])
     assert other.contacts.get() == ida
 

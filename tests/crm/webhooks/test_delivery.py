@@ -289,7 +289,8 @@ def test_a_customer_whose_names_take_long_to_resolve_holds_up_no_other_customer(
         assert WebhookDelivery.objects.filter(state="sending").count() == delivery.OF_ONE_CUSTOMER
     finally:
         answered.set()
-    wait_until(lambda: not WebhookDelivery.objects.filter(state="sending").exists())
+    in_hand = WebhookDelivery.objects.filter(state="sending")
+    wait_until(lambda: not in_hand.exists(), seconds=20, what="nothing is in hand")
 
 
 def test_two_workers_at_once_post_each_event_once(webhook: Hook, lead: Lead, receiver: Receiver) -> None:
@@ -382,7 +383,8 @@ def test_what_comes_due_after_nobody_wants_it_is_not_posted_by_a_slice_that_runs
     slice_ = threading.Thread(target=work)
     slice_.start()
     try:
-        wait_until(lambda: WebhookDelivery.objects.filter(webhook=hook, state="pending", attempts=1).exists())
+        tried = WebhookDelivery.objects.filter(webhook=hook, state="pending", attempts=1)
+        wait_until(tried.exists, seconds=20, what="it was tried once")
         make_due()
     finally:
         opened.set()
