@@ -112,7 +112,7 @@ class BulkAction(Keyed, Dated):
     n_failed = models.BigIntegerField(null=True)
     n_unknown = models.BigIntegerField(null=True, help_text="Mails of which nobody knows whether they left.")
     n_repeated = models.BigIntegerField(
-        null=True, help_text="Rows of a file about a record that an earlier row is about; known once all are merged."
+        null=True, help_text="Rows of a file about a record that an earlier row is about."
     )
     date_ledger_purged = models.DateTimeField(null=True, help_text="From then on only the counts are known.")
 

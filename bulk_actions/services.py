@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from bulk_actions import doorbell, locks, mails, notifications, seals, slots
 from bulk_actions.actions import MAILING
+from bulk_actions.import_results import n_repeated_in
 from bulk_actions.models import (
     DEFAULT_FAILURE_RATIO,
     Batch,
@@ -253,6 +254,8 @@ def _settle(action_id: UUID) -> BulkAction:
         )
         if action.n_succeeded is None and action.status in FINAL and not mails.is_sending(action_id):
             sums = sums_of(action)
+            if action.is_of_file:
+                sums["n_repeated"] = n_repeated_in(action)
             for name, value in sums.items():
                 setattr(action, name, value)
             action.save(update_fields=list(sums))

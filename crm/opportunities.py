@@ -64,10 +64,13 @@ def annualized(value: int | None, period: str) -> int | None:
 
 
 def expected(value: int | None, confidence: int) -> int | None:
-    """`confidence` per cent of the value, half a hundredth rounded away from zero as PostgreSQL's `round` does."""
-    if value is None:
-        return None
-    size = (abs(value) * confidence + 50) // 100
+    """`confidence` per cent of the value, in whole hundredths."""
+    return None if value is None else hundredth(value * confidence)
+
+
+def hundredth(value: int) -> int:
+    """A hundredth of `value`, a half rounded away from zero as PostgreSQL's `round` does."""
+    size = (abs(value) + 50) // 100
     return size if value >= 0 else -size
 
 

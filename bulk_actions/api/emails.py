@@ -16,7 +16,7 @@ _GONE = "Object does not exist."
 
 
 def email_params(body: Mapping[str, object], caller: Caller) -> dict[str, object]:
-    """The `params` of a bulk email (shape: `bulk_actions.actions.email.Email`). Raises `FieldErrors` with all of it."""
+    """The `params` of a bulk email (shape: `bulk_actions.actions.email.Email`). Raises `Invalid` with all of it."""
     return all_of(body, caller, (_template, _preference, _sender))
 
 

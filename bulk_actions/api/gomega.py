@@ -27,10 +27,10 @@ from crm.merging import Key, OnDuplicate, Outcome, Row, RowResult, Rules, merge_
 from crm.models import SourceType
 from crm.webhooks.dates import gomega_datetime
 
-SOURCE = "gomega"
 MOST_ROWS = 500
 LONGEST_REF = 255  # characters of a row_ref
 _POLICIES = {"update": OnDuplicate.UPDATE, "skip": OnDuplicate.SKIP}
+_SOURCE = "gomega"
 _IMPORTED = {"source_type": SourceType.IMPORT.value}
 
 
@@ -163,7 +163,7 @@ class BulkLeadsView(GomegaView):
         if dry_run:
             merged = merge_rows(organization=caller.organization, by=caller.user, rows=rows, rules=rules, dry_run=True)
         else:
-            merge = MergeAtOnce(rules=rules, caller=caller, source=SOURCE)
+            merge = MergeAtOnce(rules=rules, caller=caller, source=_SOURCE)
             merged = merge.merge(rows)
             job_id = str(merge.close(n_unread=len(told) - len(rows)).pk)
         outcomes = iter(merged.results)
@@ -239,7 +239,7 @@ def _read_rows(bodies: list[object], reader: RowReader) -> list[_Told]:
 
 def _job_of(request: GomegaRequest, id: str) -> BulkAction:
     """The job of a bulk call, or its undo: imports of other dialects ask for other permissions."""
-    ours = Q(params__source=SOURCE) | Q(undo_of__params__source=SOURCE)
+    ours = Q(params__source=_SOURCE) | Q(undo_of__params__source=_SOURCE)
     jobs = BulkAction.objects.filter(ours, organization=request.caller.organization, kind=Kind.IMPORT)
     action = jobs.filter(pk=parse_uuid(id)).first()
     if action is None:

@@ -94,7 +94,7 @@ class BulkImportAnswer(BulkActionAnswer):
     dry_run = serializers.BooleanField()
     repeated = serializers.IntegerField(
         allow_null=True,
-        help_text="Rows about a record that an earlier row of the file is about as well; null until all are merged.",
+        help_text="Rows about a record that an earlier row of the file is about as well; null until it has ended.",
     )
     rows = RowCountsAnswer(help_text="Only in the answer to a GET of one import.")
     problems = ProblemKindAnswer(many=True, help_text="The first of each kind. Only in the answer to a GET of one.")

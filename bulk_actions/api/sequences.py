@@ -24,7 +24,7 @@ Params = dict[str, object]
 
 
 def sequence_params(body: Body, caller: Caller) -> Params:
-    """The `params` of the job (shape: `SequenceSubscriptions`). Raises `FieldErrors` with all that is wrong.
+    """The `params` of the job (shape: `SequenceSubscriptions`). Raises `Invalid` with all that is wrong.
 
     A key that the action type does not take does nothing.
     """

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             model_name="bulkaction",
             name="n_repeated",
             field=models.BigIntegerField(
-                help_text="Rows of a file about a record that an earlier row is about; known once all are merged.",
+                help_text="Rows of a file about a record that an earlier row is about.",
                 null=True,
             ),
         ),

@@ -318,6 +318,8 @@ def test_a_dry_run_that_is_cancelled_leaves_its_keys_to_the_purge(
     asked = stopping_at(monkeypatch, 3, cancel, action=action, by=membership.user)
     run_slice(action.pk)
     asked[0].join()
+    action.refresh_from_db()
+    assert action.n_repeated == 0, "of the rows that were tried"
     assert TriedKey.objects.filter(action=action.pk).exists()
     BulkAction.objects.update(date_finished=timezone.now() - timedelta(days=settings.BULK_LEDGER_DAYS + 1))
     purge()

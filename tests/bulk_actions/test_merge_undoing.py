@@ -171,12 +171,7 @@ def test_a_contact_that_is_being_changed_is_waited_for(membership: Membership, l
 # --- mail of sequences ------------------------------------------------------------------------------------------------
 @pytest.fixture
 def world(membership: Membership) -> World:
-    organization = membership.organization
-    return World(
-        membership,
-        factories.EmailAccountFactory.create(organization=organization),
-        factories.EmailTemplateFactory.create(organization=organization),
-    )
+    return World.of(membership)
 
 
 def subscribed(world: World, sequence: Sequence, *contacts: Contact) -> None:

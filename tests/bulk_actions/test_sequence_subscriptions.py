@@ -46,12 +46,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def world(membership: Membership) -> World:
-    organization = membership.organization
-    return World(
-        membership,
-        factories.EmailAccountFactory.create(organization=organization),
-        factories.EmailTemplateFactory.create(organization=organization),
-    )
+    return World.of(membership)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from crm.opportunities import (
     create_opportunity,
     deals_of,
     delete_opportunity,
+    hundredth,
     update_opportunity,
 )
 from crm.pipelines import StatusChoice
@@ -57,7 +58,7 @@ def show_deals(deals: Sequence[Opportunity], currency: str) -> list[Shown]:
         {
             "id": hex_id("deal", deal.pk),
             "name": deal.shown_name or "",
-            "amount": None if deal.value is None else whole_yen(deal.value),
+            "amount": None if deal.value is None else hundredth(deal.value),
             "stage": deal.status.slug,
             "pipeline_id": hex_id("pipe", deal.status.pipeline_id),
             "company_id": shown_id("comp", deal.lead_id),
@@ -73,12 +74,6 @@ def show_deals(deals: Sequence[Opportunity], currency: str) -> list[Shown]:
         }
         for deal in deals
     ]
-
-
-def whole_yen(value: int) -> int:
-    """Half a yen rounded away from zero, as the export does."""
-    size = (abs(value) + HUNDREDTHS // 2) // HUNDREDTHS
-    return size if value >= 0 else -size
 
 
 def seen_deals(organization_id: UUID) -> QuerySet[Opportunity]:

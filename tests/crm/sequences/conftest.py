@@ -46,6 +46,15 @@ class World:
     template: EmailTemplate
     clock: Clock = field(default_factory=Clock)
 
+    @classmethod
+    def of(cls, membership: Membership) -> "World":
+        organization = membership.organization
+        return cls(
+            membership,
+            factories.EmailAccountFactory.create(organization=organization),
+            factories.EmailTemplateFactory.create(organization=organization),
+        )
+
     @property
     def caller(self) -> Caller:
         return Caller(
@@ -106,12 +115,7 @@ class World:
 
 @pytest.fixture
 def world(membership: Membership) -> World:
-    organization = membership.organization
-    return World(
-        membership,
-        factories.EmailAccountFactory.create(organization=organization),
-        factories.EmailTemplateFactory.create(organization=organization),
-    )
+    return World.of(membership)
 
 
 @pytest.fixture
